@@ -1,0 +1,120 @@
+# shellcheck shell=bash
+# What must be on the machine before something can be built or tested. Sourced by the scripts that need it.
+#
+# Owns: which program or header stands for which Debian package, and asking for those that are missing. It looks for
+# the thing itself, not for the package, so a machine that has it from elsewhere is left as it is. The part that runs as
+# root is scripts/lib/install-packages.
+
+# shellcheck source=common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+swift_version_min=6.2
+# The oldest liburing that is built and tested with: Debian 12's.
+liburing_version_min=2.3
+
+run_packages=(git liburing-dev)
+test_packages=(curl python3 python3-pytest nginx-light libnginx-mod-stream redis-server strace iproute2 shellcheck)
+
+# setup [--dry-run] GROUP...: checks Swift and installs what the groups lack, or only says that it would.
+setup() {
+    local wanted=() missing=() group package dry_run=false
+    if [ "${1-}" = --dry-run ]; then
+        dry_run=true
+        shift
+    fi
+    for group in "$@"; do
+        case "$group" in
+            run) wanted+=("${run_packages[@]}") ;;
+            test) wanted+=("${run_packages[@]}" "${test_packages[@]}") ;;
+            *) fail "unknown group '$group': use run or test" ;;
+        esac
+    done
+    setup_check_swift
+    for package in "${wanted[@]}"; do
+        setup_has "$package" || [[ " ${missing[*]} " == *" $package "* ]] || missing+=("$package")
+    done
+    if [ ${#missing[@]} -gt 0 ] && $dry_run; then
+        say "setup: would install: ${missing[*]}"
+        return 0
+    elif [ ${#missing[@]} -gt 0 ]; then
+        setup_install "${missing[@]}"
+    elif $dry_run; then
+        say "setup: nothing is missing for: $*"
+    fi
+    setup_check_liburing
+}
+
+setup_check_swift() {
+    local install='install it from https://www.swift.org/install/linux'
+    command -v swift >/dev/null 2>&1 ||
+        fail "swift is not on PATH; shuttle needs Swift $swift_version_min or newer: $install"
+    local output version
+    output=$(swift --version 2>&1) || fail "'swift --version' fails: $output"
+    version=$(sed -n 's/.*Swift version \([0-9][0-9.]*\).*/\1/p' <<<"$output" | head -n 1)
+    [ -n "$version" ] || fail "cannot read the version in what 'swift --version' prints: $output"
+    is_version_at_least "$version" "$swift_version_min" ||
+        fail "Swift $version is too old; shuttle needs $swift_version_min or newer: $install"
+}
+
+is_version_at_least() {
+    [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]
+}
+
+# Whether what the package is wanted for is there, from whatever source.
+setup_has() {
+    local module
+    case "$1" in
+        liburing-dev) [ -e /usr/include/liburing.h ] || [ -e /usr/local/include/liburing.h ] ;;
+        python3-pytest) find_pytest_python >/dev/null ;;
+        nginx-light) has_program nginx ;;
+        libnginx-mod-stream)
+            for module in /usr/lib/nginx/modules /usr/lib64/nginx/modules /usr/share/nginx/modules; do
+                [ ! -e "$module/ngx_stream_module.so" ] || return 0
+            done
+            # Not a module but compiled in, as in nginx.org's packages.
+            PATH=$PATH:/usr/sbin nginx -V 2>&1 | grep -E -- "--with-stream( |$)" >/dev/null ;;
+        redis-server) has_program redis-server ;;
+        iproute2) has_program ss && has_program ip ;;
+        *) has_program "$1" ;;
+    esac
+}
+
+setup_check_liburing() {
+    local file version
+    for file in {/usr/local/lib,/usr/lib/*,/usr/lib,/usr/lib64}/pkgconfig/liburing.pc; do
+        [ -e "$file" ] || continue
+        version=$(sed -n 's/^Version: *//p' "$file")
+        is_version_at_least "$version" "$liburing_version_min" ||
+            fail "liburing $version is too old ($file); $liburing_version_min or newer is needed, as in Debian 12," \
+                'Ubuntu 24.04 and what came after them'
+        return 0
+    done
+}
+
+setup_install() {
+    local known=''
+    if [ -r /etc/os-release ]; then
+        known=$(sed -n -e 's/^ID=//p' -e 's/^ID_LIKE=//p' /etc/os-release | tr -d '"' | tr '\n' ' ')
+    fi
+    if ! command -v apt-get >/dev/null 2>&1; then
+        fail "missing on this machine: $*. These are names of Debian and Ubuntu packages and there is no apt-get here:" \
+            "install their like (liburing $liburing_version_min or newer) by this system's means, then try again"
+    fi
+    if [[ " $known " != *" debian "* && " $known " != *" ubuntu "* ]]; then
+        say "setup: this is neither Debian nor Ubuntu ('$known'); trying its apt-get with Debian's package names"
+    fi
+    local root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null 2>&1 ||
+            fail "missing: $*. Installing needs root and there is no sudo. As root, run:" \
+                "apt-get install --no-install-recommends $*"
+        root=(sudo)
+    fi
+    say "setup: installing with ${root[*]:+sudo }apt-get: $*"
+    "${root[@]}" "$repository/scripts/lib/install-packages" "$@" ||
+        fail "could not install: $*. The lines above say why"
+    local package
+    for package in "$@"; do
+        setup_has "$package" || fail "$package was installed but what it is needed for is still not found"
+    done
+}
