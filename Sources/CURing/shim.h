@@ -1,0 +1,65 @@
+// The one door to liburing. Constants newer than Debian 12's liburing 2.3 headers and `static inline` forms of
+// macros that Swift cannot import; no logic.
+//
+// Order matters: liburing.h defines _XOPEN_SOURCE before libc, so <sys/select.h> must come first or fd_set differs
+// from Swift's Glibc module; and liburing ships its own copy of the kernel header under the same include guard, so
+// the system's must come before it or it collides with swift-system's.
+#pragma once
+#include <sys/select.h>
+#include <linux/io_uring.h>
+#include <liburing.h>
+
+// Classic BPF for sockets and eventfd, which Swift's Glibc module leaves out.
+#include <linux/filter.h>
+#include <sys/eventfd.h>
+
+// Flags that the headers spell as casts or leave out; Swift imports typed constants only.
+static const unsigned char SHUTTLE_SQE_BUFFER_SELECT = 1U << IOSQE_BUFFER_SELECT_BIT;
+static const unsigned char SHUTTLE_SQE_CQE_SKIP_SUCCESS = 1U << IOSQE_CQE_SKIP_SUCCESS_BIT;
+static const unsigned int SHUTTLE_REGISTER_ENABLE_RINGS = 12;
+// Linux 6.13: a message to a ring from a thread that has no ring.
+static const unsigned int SHUTTLE_REGISTER_SEND_MSG_RING = 31;
+
+// The total number of bytes after which a multishot receive ends (Linux 6.17) shares its place with the file index.
+static inline void shuttle_sqe_set_receive_limit(struct io_uring_sqe *sqe, unsigned int bytes)
+{
+    sqe->file_index = bytes;
+}
+
+static inline void shuttle_sqe_set_buffer_group(struct io_uring_sqe *sqe, unsigned short group)
+{
+    sqe->buf_group = group;
+}
+
+// glibc gives connect's address a transparent union under _GNU_SOURCE, which Swift cannot pass.
+static inline void shuttle_prep_connect(struct io_uring_sqe *sqe, int fd, const struct sockaddr *address, unsigned length)
+{
+    io_uring_prep_connect(sqe, fd, address, length);
+}
+
+// Behind _GNU_SOURCE in libc's header; the descriptor is blocking and closed on exec.
+extern int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
+static inline int shuttle_accept(int listener)
+{
+    return accept4(listener, 0, 0, SOCK_CLOEXEC);
+}
+
+// CPUs of this thread's affinity mask; 0 when they cannot be told. The set's macros are not for Swift.
+extern int sched_getaffinity(int pid, __SIZE_TYPE__ size, void *set);
+static inline int shuttle_affinity_count(void)
+{
+    unsigned long set[128] = {0}; // 8192 CPUs, the kernel's configurable maximum
+    int count = 0;
+    if (sched_getaffinity(0, sizeof(set), set) != 0)
+        return 0;
+    for (unsigned i = 0; i < sizeof(set) / sizeof(set[0]); i++)
+        count += __builtin_popcountl(set[i]);
+    return count;
+}
+
+// Names the calling thread, as debuggers and /proc show it; at most 15 bytes. prctl's variadic form is not for Swift.
+#include <sys/prctl.h>
+static inline void shuttle_name_thread(const char *name)
+{
+    prctl(PR_SET_NAME, name, 0, 0, 0);
+}

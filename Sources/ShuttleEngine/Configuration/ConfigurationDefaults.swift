@@ -1,0 +1,25 @@
+// Owns the defaults and ranges of configuration fields: one definition for decoding, validation and documentation.
+
+/// Values of fields that a configuration leaves out.
+public enum ConfigurationDefaults {
+    public static let checkIntervalMilliseconds = 2000
+    public static let fall = 2
+    public static let rise = 2
+    public static let connectTimeoutMilliseconds = 5000
+    public static let weight = 1
+}
+
+/// Ranges of fields and sizes; every bound of the configuration has its name here.
+public enum ConfigurationRanges {
+    /// A day: longer timeouts are better said as 0 (none).
+    public static let timeoutMilliseconds = 0...86_400_000
+    /// A connect must end some day: 0 is not allowed.
+    public static let connectTimeoutMilliseconds = 1...3_600_000
+    public static let checkIntervalMilliseconds = 0...86_400_000
+    public static let checksInARow = 1...1000
+    public static let weight = 0...256
+    public static let nameLength = 1...128
+    public static let port = 1...65535
+    public static let backendsPerService = 0...4096
+    public static let services = 0...16384
+}

@@ -1,0 +1,226 @@
+// Owns the rules that a configuration keeps beyond the types of its fields: names, ranges, addresses, uniqueness, counts.
+// Leaves to others: types and unknown fields (shuttled/Configuration), and whatever needs the machine, such as looking
+// up names and comparing what they resolve to.
+
+/// Checks configurations and collects everything that is wrong with them.
+///
+/// Issues come in the order of the field tables, at most `ConfigurationIssue.countMax` of them. `prefix` is the JSON
+/// pointer of what is checked within the document: with none, a single service's fields have pointers such as
+/// `/backends/1/weight`. Fields in `reported` are known to be wrong already and are passed over, with all below them.
+public enum ConfigurationValidator {
+    /// What is wrong with a whole configuration.
+    public static func issues(
+        in services: [ServiceConfiguration], prefix: String = "", reported: Set<String> = []
+    ) -> [ConfigurationIssue] {
+        var check = ConfigurationCheck(reported: reported)
+        check.services(services, at: prefix)
+        return check.issues
+    }
+
+    /// What is wrong with one service and its backends.
+    public static func issues(
+        in service: ServiceConfiguration, prefix: String = "", reported: Set<String> = []
+    ) -> [ConfigurationIssue] {
+        var check = ConfigurationCheck(reported: reported)
+        check.fields(of: service, at: prefix)
+        return check.issues
+    }
+
+    /// What is wrong with one backend.
+    public static func issues(
+        in backend: BackendConfiguration, prefix: String = "", reported: Set<String> = []
+    ) -> [ConfigurationIssue] {
+        var check = ConfigurationCheck(reported: reported)
+        check.fields(of: backend, at: prefix)
+        return check.issues
+    }
+
+    /// The issue of a list that has `count` entries, or nil when that is not too many.
+    public static func countIssue(
+        _ count: Int, of objectName: String, max countMax: Int, pointer: String
+    ) -> ConfigurationIssue? {
+        guard count > countMax else {
+            return nil
+        }
+        return ConfigurationIssue(
+            pointer: pointer,
+            detail: "the list has \(count) \(objectName)s; it may have \(countMax) at most"
+        )
+    }
+}
+
+/// One run of the validator.
+private struct ConfigurationCheck {
+    let reported: Set<String>
+    private(set) var issues: [ConfigurationIssue] = []
+
+    init(reported: Set<String>) {
+        self.reported = reported
+    }
+
+    private var isFull: Bool {
+        issues.count >= ConfigurationIssue.countMax
+    }
+
+    mutating func services(_ services: [ServiceConfiguration], at pointer: String) {
+        if reported.contains(pointer) {
+            return
+        }
+        let tooMany = ConfigurationValidator.countIssue(
+            services.count,
+            of: ServiceConfiguration.objectName,
+            max: ConfigurationRanges.services.upperBound,
+            pointer: pointer
+        )
+        if let tooMany {
+            add(tooMany)
+            return
+        }
+        let repeatedNames = repetitions(of: services.map(\.name), at: pointer)
+        let sharedAddresses = repetitions(of: services.map { try? Endpoint(parsing: $0.address) }, at: pointer)
+        for (index, service) in services.enumerated() where !isFull {
+            let pointer = "\(pointer)/\(index)"
+            let shared = sharedAddresses[index].map { other in
+                ConfigurationIssue.sharedAddress(
+                    use(of: service, at: pointer),
+                    with: use(of: services[other.index], at: other.pointer)
+                )
+            }
+            fields(of: service, at: pointer, nameIsAlso: repeatedNames[index], sharedAddress: shared)
+        }
+    }
+
+    mutating func fields<Object: ConfigurationObject>(
+        of object: Object,
+        at pointer: String,
+        nameIsAlso other: Repetition? = nil,
+        sharedAddress: ConfigurationIssue? = nil
+    ) {
+        if reported.contains(pointer) {
+            return
+        }
+        for field in Object.fields where !isFull {
+            switch field.kind {
+            case .name(let path):
+                let name = object[keyPath: path]
+                if let problem = ConfigurationNames.problem(
+                    with: name, field: field.name, reserved: Object.reservedNames
+                ) {
+                    add(field, at: pointer, problem)
+                } else if let other {
+                    let otherPointer = "\(other.pointer)/\(field.name)"
+                    add(
+                        field,
+                        at: pointer,
+                        "\"\(field.name)\" is \(Quoted(name)), as is that at \(otherPointer); "
+                            + "give each \(Object.objectName) a name of its own"
+                    )
+                }
+            case .address(let path, let role):
+                if let problem = problem(withAddress: object[keyPath: path], of: field, role: role) {
+                    add(field, at: pointer, problem)
+                } else if let sharedAddress, case .listen = role {
+                    add(sharedAddress)
+                }
+            case .integer(let path, let range), .milliseconds(let path, let range):
+                let value = object[keyPath: path]
+                if !range.contains(value) {
+                    add(field, at: pointer, "\"\(field.name)\" is \(value); it must be \(field.requirement)")
+                }
+            case .balance:
+                break
+            case .backends(let path):
+                backends(object[keyPath: path], at: "\(pointer)/\(field.name)")
+            }
+        }
+    }
+
+    private mutating func backends(_ backends: [BackendConfiguration], at pointer: String) {
+        if reported.contains(pointer) {
+            return
+        }
+        let tooMany = ConfigurationValidator.countIssue(
+            backends.count,
+            of: BackendConfiguration.objectName,
+            max: ConfigurationRanges.backendsPerService.upperBound,
+            pointer: pointer
+        )
+        if let tooMany {
+            add(tooMany)
+            return
+        }
+        let repeatedNames = repetitions(of: backends.map(\.name), at: pointer)
+        for (index, backend) in backends.enumerated() where !isFull {
+            fields(of: backend, at: "\(pointer)/\(index)", nameIsAlso: repeatedNames[index])
+        }
+    }
+
+    private func problem<Object: ConfigurationObject>(
+        withAddress address: String, of field: ConfigurationField<Object>, role: AddressRole
+    ) -> String? {
+        if address.isEmpty {
+            switch role {
+            case .listen:
+                return "\"\(field.name)\" is empty; a service needs an address to listen on, such as \"127.0.0.1:8080\""
+            case .connect:
+                return "\"\(field.name)\" is empty; a backend needs an address to connect to, such as \"10.0.0.1:8080\""
+            case .connectOrNone:
+                return nil
+            }
+        }
+        do throws(EndpointError) {
+            let endpoint = try Endpoint(parsing: address)
+            guard case .wildcard(let port) = endpoint, role != .listen else {
+                return nil
+            }
+            return "\"\(field.name)\" is \(Quoted(address)), which has no host to connect to; "
+                + "put one before the colon, such as \"127.0.0.1:\(port)\""
+        } catch {
+            return "\"\(field.name)\" is \(Quoted(address)); \(error.explanation)"
+        }
+    }
+
+    /// An earlier or later entry of a list that has the same value.
+    fileprivate struct Repetition {
+        let index: Int
+        let pointer: String
+    }
+
+    /// For each index whose value is there more than once: the first index that has it, or for the first, the second.
+    private func repetitions<Value: Hashable>(of values: [Value?], at pointer: String) -> [Int: Repetition] {
+        var firstIndex: [Value: Int] = [:]
+        var result: [Int: Repetition] = [:]
+        for (index, value) in values.enumerated() {
+            guard let value else {
+                continue
+            }
+            guard let first = firstIndex[value] else {
+                firstIndex[value] = index
+                continue
+            }
+            result[index] = Repetition(index: first, pointer: "\(pointer)/\(first)")
+            if result[first] == nil {
+                result[first] = Repetition(index: index, pointer: "\(pointer)/\(index)")
+            }
+        }
+        return result
+    }
+
+    private func use(of service: ServiceConfiguration, at pointer: String) -> ConfigurationIssue.AddressUse {
+        ConfigurationIssue.AddressUse(
+            pointer: "\(pointer)/address", service: service.name, address: service.address
+        )
+    }
+
+    private mutating func add<Object: ConfigurationObject>(
+        _ field: ConfigurationField<Object>, at pointer: String, _ detail: String
+    ) {
+        add(ConfigurationIssue(pointer: "\(pointer)/\(field.name)", detail: detail))
+    }
+
+    private mutating func add(_ issue: ConfigurationIssue) {
+        if !isFull, !reported.contains(issue.pointer) {
+            issues.append(issue)
+        }
+    }
+}

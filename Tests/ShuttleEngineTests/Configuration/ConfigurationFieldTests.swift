@@ -1,0 +1,67 @@
+// The field tables against the contract: names, order, which are required, and what is said of their values.
+
+import ShuttleEngine
+import Testing
+
+@Suite struct ConfigurationFieldTests {
+    @Test func serviceFields() {
+        #expect(
+            ServiceConfiguration.fields.map(\.name) == [
+                "name", "address", "balance", "check_interval", "fall", "rise", "client_timeout", "server_timeout",
+                "connect_timeout", "backends",
+            ]
+        )
+        #expect(ServiceConfiguration.fields.filter(\.isRequired).map(\.name) == ["name", "address"])
+        #expect(ServiceConfiguration.fields.last?.name == ServiceConfiguration.backendsName)
+    }
+
+    @Test func backendFields() {
+        #expect(BackendConfiguration.fields.map(\.name) == ["name", "address", "check_address", "weight"])
+        #expect(BackendConfiguration.fields.filter(\.isRequired).map(\.name) == ["name", "address"])
+    }
+
+    /// Every field of the table is a property of its own: no two lines of it name the same one.
+    @Test func integerFieldsAreDistinct() {
+        var service = ServiceConfiguration(name: "", address: "")
+        var value = 1000
+        for field in ServiceConfiguration.fields {
+            switch field.kind {
+            case .integer(let path, _), .milliseconds(let path, _):
+                service[keyPath: path] = value
+                value += 1
+            default:
+                break
+            }
+        }
+        let values = [
+            service.checkIntervalMilliseconds, service.fall, service.rise, service.clientTimeoutMilliseconds,
+            service.serverTimeoutMilliseconds, service.connectTimeoutMilliseconds,
+        ]
+        #expect(values == Array(1000..<1006))
+    }
+
+    @Test func defaultsAreInRange() {
+        let service = ServiceConfiguration(name: "a", address: ":1", backends: [ConfigurationFixtures.backend("b")])
+        #expect(ConfigurationValidator.issues(in: service).isEmpty)
+        #expect(service.checkIntervalMilliseconds == 2000)
+        #expect(service.fall == 2 && service.rise == 2)
+        #expect(service.clientTimeoutMilliseconds == 0 && service.serverTimeoutMilliseconds == 0)
+        #expect(service.connectTimeoutMilliseconds == 5000)
+        #expect(service.balance == .roundRobin)
+        #expect(service.backends[0].weight == 1)
+    }
+
+    @Test func requirements() {
+        let service = Dictionary(uniqueKeysWithValues: ServiceConfiguration.fields.map { ($0.name, $0.requirement) })
+        #expect(service["fall"] == "an integer from 1 to 1000")
+        #expect(service["connect_timeout"] == "an integer from 1 to 3600000 (milliseconds)")
+        #expect(service["balance"] == "\"RR\" or \"LC\"")
+        #expect(service["backends"] == "a list of backends")
+        #expect(service["name"] == "a string of 1 to 128 characters out of A-Z a-z 0-9 _ . : -")
+        #expect(service["address"]?.contains("\":8080\"") == true)
+        let backend = Dictionary(uniqueKeysWithValues: BackendConfiguration.fields.map { ($0.name, $0.requirement) })
+        #expect(backend["weight"] == "an integer from 0 to 256")
+        #expect(backend["address"]?.contains("\":8080\"") == false)
+        #expect(backend["check_address"]?.hasSuffix("or \"\" for none") == true)
+    }
+}
