@@ -1,0 +1,60 @@
+// Owns what outlives a snapshot about a backend and a service: health, sessions, counters.
+// Leaves to others: when a record may be freed (Snapshot/RecordRegistry), what configuration it has now (ServiceTable).
+
+import Synchronization
+
+/// A backend as long as its service, name and address stay the same.
+///
+/// Sessions point to it; it is freed only when no snapshot names it and no session is left.
+struct BackendRecord: ~Copyable {
+    /// Never given twice in a process, so that a session can remember which backends it tried.
+    let identifier: UInt32
+    /// Stays in place as long as the record: operations point to it.
+    let address: UnsafePointer<SocketAddress>
+    /// Set by the control thread; a backend that is not up gets nothing new.
+    let isUp = Atomic<Bool>(true)
+    /// Sessions on all rings, those still connecting included: what least connections compares.
+    let active = Atomic<Int>(0)
+    let counters: CounterBlocks
+    /// Written and read by the control thread only.
+    var checkSuccesses: UInt64 = 0
+    var checkFailures: UInt64 = 0
+
+    init(identifier: UInt32, address: SocketAddress, workerCount: Int) {
+        self.identifier = identifier
+        let storage = UnsafeMutablePointer<SocketAddress>.allocate(capacity: 1)
+        storage.initialize(to: address)
+        self.address = UnsafePointer(storage)
+        counters = CounterBlocks(workerCount: workerCount)
+    }
+
+    deinit {
+        address.deallocate()
+    }
+
+    /// Adds a session if no other ring was faster since `expected` was read.
+    @inline(__always)
+    func reserve(expected: Int) -> Bool {
+        active.compareExchange(expected: expected, desired: expected &+ 1, ordering: .relaxed).exchanged
+    }
+
+    @inline(__always)
+    func reserve() {
+        active.add(1, ordering: .relaxed)
+    }
+
+    /// The last thing a session does with a record.
+    @inline(__always)
+    func release() {
+        active.subtract(1, ordering: .releasing)
+    }
+}
+
+/// A service as long as its name stays the same. Its totals are its own: removing a backend does not lower them.
+struct ServiceRecord: ~Copyable {
+    let counters: CounterBlocks
+
+    init(workerCount: Int) {
+        counters = CounterBlocks(workerCount: workerCount)
+    }
+}

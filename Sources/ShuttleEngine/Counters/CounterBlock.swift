@@ -1,0 +1,76 @@
+// Owns the counters one worker keeps for one service or backend. Summing them over workers is Statistics's.
+
+import Synchronization
+
+/// Counters with a single writer, its worker; readers on other threads see each value whole.
+///
+/// Padded to two cache lines, so that workers that count for the same backend do not take lines from one another.
+struct CounterBlock: ~Copyable {
+    /// Bytes sent on from clients to backends.
+    let sentBytes = Atomic<UInt64>(0)
+    /// Bytes sent on from backends to clients.
+    let receivedBytes = Atomic<UInt64>(0)
+    let errors = Atomic<UInt64>(0)
+    let connections = Atomic<UInt64>(0)
+    /// Sessions of this worker; the last touch of a record by a session is its decrease.
+    let active = Atomic<Int>(0)
+    private let padding: InlineArray<11, UInt64> = .init(repeating: 0)
+}
+
+extension Atomic where Value == UInt64 {
+    /// Adds without a locked instruction: correct for one writer only.
+    @inline(__always)
+    borrowing func addAsOnlyWriter(_ amount: UInt64) {
+        store(load(ordering: .relaxed) &+ amount, ordering: .relaxed)
+    }
+}
+
+extension Atomic where Value == Int {
+    /// Adds without a locked instruction: correct for one writer only. Releasing, so that who reads a zero sees
+    /// everything that was counted before.
+    @inline(__always)
+    borrowing func addAsOnlyWriter(_ amount: Int) {
+        store(load(ordering: .relaxed) &+ amount, ordering: .releasing)
+    }
+}
+
+/// One `CounterBlock` per worker.
+struct CounterBlocks: ~Copyable {
+    private let blocks: UnsafeMutablePointer<CounterBlock>
+    let workerCount: Int
+
+    init(workerCount: Int) {
+        self.workerCount = workerCount
+        let alignment = 128
+        let memory = UnsafeMutableRawPointer.allocate(
+            byteCount: workerCount * MemoryLayout<CounterBlock>.stride,
+            alignment: alignment
+        )
+        blocks = memory.bindMemory(to: CounterBlock.self, capacity: workerCount)
+        for index in 0..<workerCount { (blocks + index).initialize(to: CounterBlock()) }
+    }
+
+    deinit {
+        blocks.deinitialize(count: workerCount)
+        UnsafeMutableRawPointer(blocks).deallocate()
+    }
+
+    @inline(__always)
+    func block(of worker: Int) -> UnsafeMutablePointer<CounterBlock> {
+        precondition(worker < workerCount)
+        return blocks + worker
+    }
+
+    func sum(_ value: (borrowing CounterBlock) -> UInt64) -> UInt64 {
+        var total: UInt64 = 0
+        for index in 0..<workerCount { total &+= value(blocks[index]) }
+        return total
+    }
+
+    /// Sessions on all workers.
+    var active: Int {
+        var total = 0
+        for index in 0..<workerCount { total += blocks[index].active.load(ordering: .acquiring) }
+        return total
+    }
+}

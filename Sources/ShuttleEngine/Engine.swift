@@ -1,0 +1,335 @@
+// Owns the data plane as the control thread sees it: start, prepare and commit changes, health, stop.
+// Leaves to others: running sessions (Worker), when a change is due and whether it is durable (shuttled/Control).
+
+import Glibc
+import Synchronization
+
+/// A service with its addresses resolved: what the engine runs.
+public struct ResolvedService: Sendable, Equatable {
+    public var configuration: ServiceConfiguration
+    public var listenAddress: SocketAddress
+    /// One for each of `configuration.backends`, in its order.
+    public var backendAddresses: [SocketAddress]
+
+    public init(configuration: ServiceConfiguration, listenAddress: SocketAddress, backendAddresses: [SocketAddress]) {
+        precondition(backendAddresses.count == configuration.backends.count)
+        self.configuration = configuration
+        self.listenAddress = listenAddress
+        self.backendAddresses = backendAddresses
+    }
+}
+
+/// Why this machine cannot run the engine; `description` is for people: errno, cause, remedy.
+public struct EngineUnavailable: Error, Sendable, CustomStringConvertible {
+    public var description: String
+}
+
+/// A listening socket that could not be opened.
+public struct ListenFailure: Error, Sendable {
+    /// Index into the services given to `prepare`.
+    public var serviceIndex: Int
+    public var address: SocketAddress
+    /// errno of the call that failed: EADDRINUSE, EADDRNOTAVAIL, EACCES, EMFILE, …
+    public var code: Int32
+}
+
+/// A change whose listeners are bound and which has not been published; to be committed or abandoned.
+public struct PreparedChange: ~Copyable {
+    fileprivate let services: [ResolvedService]
+    /// Listeners that the change opens; they close when it is abandoned.
+    fileprivate let opened: [ListeningSocket]
+}
+
+/// Number of a snapshot; grows with every publication.
+public typealias Epoch = UInt64
+
+/// How far a committed change has come.
+public enum CommitProgress: Sendable, Equatable {
+    /// Rings that have not taken the snapshot up yet.
+    case waiting(rings: [Int])
+    case complete
+}
+
+/// The data plane. Owned and called by one thread, the control thread.
+public final class Engine {
+    public struct Options: Sendable {
+        /// 1…256
+        public var ringCount: Int
+        /// Open files of the process; `nil` asks RLIMIT_NOFILE.
+        public var descriptorLimit: Int?
+
+        public init(ringCount: Int, descriptorLimit: Int? = nil) {
+            self.ringCount = ringCount
+            self.descriptorLimit = descriptorLimit
+        }
+
+        public static let ringCounts = 1...256
+    }
+
+    public let report: EngineReport
+
+    let workers: [WorkerThread]
+    let records: RecordRegistry
+    private let capacity: SessionCapacity
+    private let listeners = ListenerRegistry()
+    private var epoch: Epoch = 0
+    /// The newest first in use; older ones until every worker has left them.
+    private var snapshots: [Snapshot] = []
+    /// In the order of the configuration.
+    private(set) var services: [CompiledService] = []
+    private var serviceIndices: [String: Int] = [:]
+    private var keptBackends: Set<RecordRegistry.BackendIdentity> = []
+    private var servicesByAddress: [SocketAddress: CompiledService] = [:]
+    private var isRunning = false
+
+    /// Creates every ring; no thread runs yet.
+    ///
+    /// - Throws: `EngineUnavailable` when the kernel refuses one, with diagnosis and remedy.
+    public init(options: Options) throws(EngineUnavailable) {
+        precondition(Options.ringCounts.contains(options.ringCount))
+        let capacity = SessionCapacity(
+            descriptorLimit: options.descriptorLimit ?? SessionCapacity.processDescriptorLimit(),
+            ringCount: options.ringCount
+        )
+        var workers: [WorkerThread] = []
+        let capabilities: RingCapabilities
+        do throws(SystemCallError) {
+            capabilities = try RingProbe.capabilities().withoutDisabledFeatures()
+            for index in 0..<options.ringCount {
+                let ring = try LinuxRing.make(capabilities: capabilities)
+                workers.append(WorkerThread(ring: ring, index: index, sessionCapacity: capacity.slotsPerRing))
+            }
+        } catch {
+            let diagnosis = RingDiagnosis(code: error.code, ringCount: options.ringCount, facts: .gather())
+            throw EngineUnavailable(description: diagnosis.text)
+        }
+        self.workers = workers
+        self.capacity = capacity
+        records = RecordRegistry(workerCount: options.ringCount)
+        report = EngineReport(
+            capabilities: capabilities,
+            ringCount: options.ringCount,
+            sizes: LinuxRing.Sizes(),
+            capacity: capacity
+        )
+    }
+
+    deinit {
+        stop()
+    }
+
+    /// Starts the ring threads with an empty configuration.
+    public func start() {
+        precondition(!isRunning)
+        isRunning = true
+        for worker in workers { worker.start() }
+        publish()
+    }
+
+    // MARK: Changes
+
+    /// Binds the listeners of `services` that are new. On failure nothing has changed.
+    public func prepare(_ services: [ResolvedService]) throws(ListenFailure) -> PreparedChange {
+        let wanted = Set(services.map(\.listenAddress))
+        var opened: [ListeningSocket] = []
+        for (index, service) in services.enumerated() where listeners.openSocket(at: service.listenAddress) == nil {
+            let overlapping = listeners.openSockets.filter {
+                $0.overlaps(service.listenAddress) && !wanted.contains($0.address)
+            }
+            switch ListeningSocket.open(service.listenAddress, overlapping: overlapping) {
+            case .success(let socket): opened.append(socket)
+            case .failure(let error):
+                throw ListenFailure(serviceIndex: index, address: service.listenAddress, code: error.code)
+            }
+        }
+        return PreparedChange(services: services, opened: opened)
+    }
+
+    /// Closes what `prepare` opened; nothing else has happened.
+    public func abandon(_ change: consuming PreparedChange) {
+        _ = consume change
+    }
+
+    /// Publishes the change to every ring; it cannot fail any more. `progress` tells when it is complete.
+    public func commit(_ change: consuming PreparedChange) -> Epoch {
+        let leaving = servicesByAddress
+        for socket in change.opened { listeners.open(socket) }
+        let previous = services
+        services = change.services.map { service in
+            compile(service, reusing: serviceIndices[service.configuration.name].map { previous[$0] })
+        }
+        serviceIndices = Dictionary(
+            uniqueKeysWithValues: services.enumerated().map { ($1.configuration.name, $0) }
+        )
+        keptBackends = Set(
+            change.services.flatMap { service in
+                service.backendAddresses.indices.map { identity(of: $0, in: service) }
+            }
+        )
+        servicesByAddress = Dictionary(
+            uniqueKeysWithValues: zip(change.services.map(\.listenAddress), services)
+        )
+        listeners.startClosing(exceptAddresses: Set(servicesByAddress.keys)) { leaving[$0] }
+        publish()
+        return epoch
+    }
+
+    /// Moves a committed change on and says how far it is. Removed listeners close in steps: every ring takes its
+    /// accept back, then what is queued is served, then the socket closes.
+    public func progress(_ committed: Epoch) -> CommitProgress {
+        let waiting = workers.indices.filter { acknowledgedEpoch(of: $0) < epoch }
+        guard waiting.isEmpty else {
+            // A wake can be lost when a ring's queue is full; asking again costs nothing.
+            wake(waiting)
+            return .waiting(rings: waiting)
+        }
+        if listeners.hasDraining {
+            listeners.finishClosing()
+            publish()
+            retireUnused()
+            return .complete
+        }
+        if listeners.hasClosing {
+            listeners.startDraining()
+            publish()
+            return .waiting(rings: Array(workers.indices))
+        }
+        retireUnused()
+        return .complete
+    }
+
+    /// Closes every listener; sessions run on. `progress` tells when it is complete.
+    public func stopAccepting() -> Epoch {
+        listeners.startClosing(exceptAddresses: []) { servicesByAddress[$0] }
+        publish()
+        return epoch
+    }
+
+    // MARK: Health
+
+    /// Sets a backend up or down and publishes the new rotation. Unknown names are ignored.
+    public func setHealth(service: String, backend: String, isUp: Bool) {
+        guard let index = serviceIndices[service],
+            let record = services[index].backendRecord(named: backend),
+            record.pointee.isUp.exchange(isUp, ordering: .relaxed) != isUp
+        else { return }
+        let old = services[index]
+        let shares = CompiledService.shares(old.configuration, old.backends)
+        let renewed = CompiledService(
+            configuration: old.configuration,
+            record: old.table.pointee.record,
+            backends: old.backends,
+            rotation: Rotation(shares),
+            rotationShares: shares
+        )
+        services[index] = renewed
+        for (address, compiled) in servicesByAddress where compiled === old { servicesByAddress[address] = renewed }
+        publish()
+    }
+
+    /// Counts one finished health check. Unknown names are ignored.
+    public func recordCheck(service: String, backend: String, succeeded: Bool) {
+        guard let index = serviceIndices[service],
+            let record = services[index].backendRecord(named: backend)
+        else { return }
+        if succeeded {
+            record.pointee.checkSuccesses += 1
+        } else {
+            record.pointee.checkFailures += 1
+        }
+    }
+
+    // MARK: The end
+
+    /// Sessions on all rings now, also those of removed services.
+    public var activeSessions: Int {
+        workers.reduce(0) { $0 + $1.link.pointee.sessions.load(ordering: .acquiring) }
+    }
+
+    /// Ends every session at once.
+    public func cutSessions() {
+        for worker in workers { worker.link.pointee.command(WorkerLink.cutCommand) }
+        wake(Array(workers.indices))
+    }
+
+    /// Stops and joins the ring threads; sessions that remain are cut. Idempotent.
+    public func stop() {
+        guard isRunning else { return }
+        for worker in workers { worker.stop() }
+        isRunning = false
+        snapshots.removeAll()
+    }
+
+    // MARK: Publishing
+
+    private func compile(_ service: ResolvedService, reusing previous: CompiledService?) -> CompiledService {
+        let configuration = service.configuration
+        let backends = configuration.backends.indices.map { index in
+            records.backend(identity(of: index, in: service))
+        }
+        let shares = CompiledService.shares(configuration, backends)
+        if let previous, previous.backends == backends, previous.rotationShares == shares {
+            if previous.configuration == configuration { return previous }
+            return CompiledService(
+                configuration: configuration,
+                record: records.service(configuration.name),
+                backends: backends,
+                rotation: previous.rotation,
+                rotationShares: shares
+            )
+        }
+        return CompiledService(
+            configuration: configuration,
+            record: records.service(configuration.name),
+            backends: backends,
+            rotation: Rotation(shares),
+            rotationShares: shares
+        )
+    }
+
+    private func identity(of backend: Int, in service: ResolvedService) -> RecordRegistry.BackendIdentity {
+        RecordRegistry.BackendIdentity(
+            service: service.configuration.name,
+            name: service.configuration.backends[backend].name,
+            address: service.backendAddresses[backend]
+        )
+    }
+
+    /// Puts the present state into every mailbox.
+    private func publish() {
+        epoch += 1
+        let snapshot = Snapshot(
+            epoch: epoch,
+            services: services,
+            departing: listeners.departing,
+            listeners: listeners.entries(serving: servicesByAddress),
+            sessionCapacity: capacity.sessionsPerRing(listenerCount: listeners.count)
+        )
+        snapshots.append(snapshot)
+        for worker in workers { _ = worker.link.pointee.mailbox.put(snapshot.view) }
+        wake(Array(workers.indices))
+        reclaim()
+    }
+
+    private func wake(_ rings: [Int]) {
+        guard isRunning else { return }
+        for index in rings { _ = workers[index].waker.wake() }
+    }
+
+    private func acknowledgedEpoch(of worker: Int) -> Epoch {
+        workers[worker].link.pointee.acknowledgedEpoch.load(ordering: .acquiring)
+    }
+
+    /// Retires the records that neither the configuration nor a departing service names. Called when nothing departs.
+    private func retireUnused() {
+        records.retire(exceptServices: Set(serviceIndices.keys), exceptBackends: keptBackends, epoch: epoch)
+        reclaim()
+    }
+
+    /// Frees snapshots that every worker has left, and records that nothing reaches any more.
+    private func reclaim() {
+        let oldest = workers.indices.map(acknowledgedEpoch(of:)).min() ?? 0
+        snapshots.removeAll { $0.epoch < oldest }
+        records.collect(acknowledged: oldest)
+    }
+}

@@ -1,0 +1,152 @@
+// Owns the memory that sessions' bytes pass through and the links that queue it.
+// Leaves to others: handing free buffers to the kernel (LinuxRing), whose bytes are in them (SessionSlot).
+
+import Glibc
+
+/// Index of a buffer in its worker's pool.
+typealias BufferID = UInt16
+
+/// Buffers in a row: what one direction of a session has received and not yet sent on. Indices, no pointers.
+struct BufferQueue {
+    static let none = UInt32.max
+
+    fileprivate(set) var head = BufferQueue.none
+    fileprivate(set) var tail = BufferQueue.none
+    /// Buffers held.
+    fileprivate(set) var count: UInt32 = 0
+
+    @inline(__always)
+    var isEmpty: Bool { count == 0 }
+}
+
+/// A worker's receive buffers: a fixed number of one size, reserved at start and touched when first used.
+///
+/// Free buffers are a stack, so that the ones used last, which the cache still knows, are used next.
+struct BufferPool: ~Copyable {
+    let bufferSize: Int
+    let bufferCount: Int
+    private let memory: UnsafeMutableRawPointer
+    // Per buffer: the next of its queue, where its bytes not yet sent begin, and how many they are.
+    private let next: UnsafeMutablePointer<UInt32>
+    private let offset: UnsafeMutablePointer<UInt32>
+    private let length: UnsafeMutablePointer<UInt32>
+    private let freeStack: UnsafeMutablePointer<BufferID>
+    /// Buffers nobody uses: neither queued nor handed to the kernel.
+    private(set) var freeCount: Int
+
+    /// `nil` when the memory cannot be reserved. At most 32,768 buffers, the kernel's limit for a group.
+    init?(bufferCount: Int, bufferSize: Int) {
+        precondition((1...32768).contains(bufferCount) && bufferSize > 0)
+        let bytes = bufferCount * bufferSize
+        let mapping = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+        guard let mapping, mapping != MAP_FAILED else { return nil }
+        self.bufferSize = bufferSize
+        self.bufferCount = bufferCount
+        memory = mapping
+        next = .allocate(capacity: bufferCount)
+        offset = .allocate(capacity: bufferCount)
+        length = .allocate(capacity: bufferCount)
+        freeStack = .allocate(capacity: bufferCount)
+        next.initialize(repeating: BufferQueue.none, count: bufferCount)
+        offset.initialize(repeating: 0, count: bufferCount)
+        length.initialize(repeating: 0, count: bufferCount)
+        for index in 0..<bufferCount { freeStack[index] = BufferID(bufferCount - 1 - index) }
+        freeCount = bufferCount
+    }
+
+    deinit {
+        munmap(memory, bufferCount * bufferSize)
+        next.deallocate()
+        offset.deallocate()
+        length.deallocate()
+        freeStack.deallocate()
+    }
+
+    /// Where a buffer's memory begins.
+    @inline(__always)
+    func address(of buffer: BufferID) -> UnsafeMutableRawPointer {
+        assert(Int(buffer) < bufferCount)
+        return memory + Int(buffer) &* bufferSize
+    }
+
+    @inline(__always)
+    mutating func takeFree() -> BufferID? {
+        guard freeCount > 0 else { return nil }
+        freeCount &-= 1
+        return freeStack[freeCount]
+    }
+
+    @inline(__always)
+    mutating func giveBack(_ buffer: BufferID) {
+        precondition(freeCount < bufferCount)
+        freeStack[freeCount] = buffer
+        freeCount &+= 1
+    }
+
+    /// Queues a buffer whose first `count` bytes were received; `count` is at least 1.
+    @inline(__always)
+    mutating func append(_ buffer: BufferID, count: Int, to queue: inout BufferQueue) {
+        let index = Int(buffer)
+        next[index] = BufferQueue.none
+        offset[index] = 0
+        length[index] = UInt32(truncatingIfNeeded: count)
+        if queue.tail == BufferQueue.none {
+            queue.head = UInt32(buffer)
+        } else {
+            next[Int(queue.tail)] = UInt32(buffer)
+        }
+        queue.tail = UInt32(buffer)
+        queue.count &+= 1
+    }
+
+    /// Drops the first `count` bytes of a queue and gives back the buffers that are empty then.
+    @inline(__always)
+    mutating func consume(_ count: Int, from queue: inout BufferQueue) {
+        var remaining = UInt32(truncatingIfNeeded: count)
+        while remaining > 0 {
+            precondition(queue.head != BufferQueue.none)
+            let index = Int(queue.head)
+            if remaining < length[index] {
+                offset[index] &+= remaining
+                length[index] &-= remaining
+                return
+            }
+            remaining &-= length[index]
+            removeHead(of: &queue)
+        }
+    }
+
+    /// Gives back all buffers of a queue.
+    mutating func discard(_ queue: inout BufferQueue) {
+        while !queue.isEmpty { removeHead(of: &queue) }
+    }
+
+    @inline(__always)
+    private mutating func removeHead(of queue: inout BufferQueue) {
+        let index = Int(queue.head)
+        let following = next[index]
+        giveBack(BufferID(truncatingIfNeeded: index))
+        queue.head = following
+        if following == BufferQueue.none { queue.tail = BufferQueue.none }
+        queue.count &-= 1
+    }
+
+    /// Describes the first bytes of a queue, at most `limit` pieces; returns the number of pieces and their bytes.
+    @inline(__always)
+    func pieces(of queue: BufferQueue, into vectors: UnsafeMutablePointer<iovec>, limit: Int) -> (count: Int, bytes: Int) {
+        var index = queue.head
+        var count = 0
+        var bytes = 0
+        while index != BufferQueue.none, count < limit {
+            let piece = Int(index)
+            vectors[count] = iovec(
+                iov_base: address(of: BufferID(truncatingIfNeeded: index)) + Int(offset[piece]),
+                iov_len: Int(length[piece])
+            )
+            bytes &+= Int(length[piece])
+            count &+= 1
+            index = next[piece]
+        }
+        return (count, bytes)
+    }
+}

@@ -1,0 +1,71 @@
+// Owns what a worker may ask of its ring and of sockets: the seam where the simulation takes the kernel's place.
+
+/// The outcome of a system call: a value, or the errno of the failure.
+typealias CallResult = Result<Int32, SystemCallError>
+
+/// An errno as an error value.
+struct SystemCallError: Error, Equatable {
+    let code: Int32
+}
+
+/// A ring as its worker sees it.
+///
+/// Operations are prepared, then submitted together; completions are read in batches. Peer faults are results of
+/// completions, never errors thrown. A submission queue that is full submits by itself.
+protocol RingOperations: ~Copyable {
+    /// Milliseconds of a clock that never goes back.
+    func nowMilliseconds() -> UInt64
+
+    // Buffers.
+    var bufferSize: Int { get }
+    var bufferCount: Int { get }
+    /// Buffers not held by queues; those handed to the kernel count as free.
+    var freeBufferCount: Int { get }
+    mutating func append(_ buffer: BufferID, count: Int, to queue: inout BufferQueue)
+    mutating func consume(_ count: Int, from queue: inout BufferQueue)
+    mutating func discard(_ queue: inout BufferQueue)
+    mutating func giveBack(_ buffer: BufferID)
+    /// Makes buffers that came back available to receives; called once per batch.
+    mutating func replenish()
+
+    // Operations; each completes with its tag.
+    /// Accepts one connection.
+    mutating func prepareAccept(on listener: Int32, tag: OperationTag)
+    /// `address` is read before the next submission returns.
+    mutating func prepareConnect(_ socket: Int32, to address: UnsafePointer<SocketAddress>, tag: OperationTag)
+    /// Receives into provided buffers until `byteLimit` (by at most one buffer more), the end of the stream, an error
+    /// or a cancellation; `hasMore` tells whether it stays armed. Rings without byte limits receive once.
+    /// `expectsDelay`: nothing is there yet, as on a socket just connected.
+    mutating func prepareReceive(_ socket: Int32, byteLimit: Int, expectsDelay: Bool, tag: OperationTag)
+    /// Sends the beginning of `queue`; returns the bytes asked for. Completes with fewer only when something failed.
+    mutating func prepareSend(_ socket: Int32, _ queue: BufferQueue, tag: OperationTag) -> Int
+    mutating func prepareCancel(_ target: OperationTag)
+
+    /// Submits what is prepared and waits until there is a completion or `deadlineMilliseconds` has come.
+    mutating func submitAndWait(deadlineMilliseconds: UInt64?)
+    /// Completions that can be read now; they stay readable until `advance`.
+    mutating func peekCompletions() -> Int
+    func completion(at index: Int) -> Completion
+    mutating func advance(_ count: Int)
+    /// Called when the completion of a wake was seen.
+    mutating func rearmWake()
+
+    // Sockets; calls that return at once.
+    /// A blocking TCP socket for connecting to `address`, options set.
+    mutating func openSocket(for address: UnsafePointer<SocketAddress>) -> CallResult
+    /// Takes a waiting connection of a non-blocking listener without waiting.
+    mutating func acceptNow(on listener: Int32) -> CallResult
+    /// Sends the end of the stream after what was sent.
+    mutating func shutdownWrite(_ socket: Int32)
+    /// Closes; with `reset` the peer sees a reset instead of an end, and what it has not received is dropped.
+    mutating func close(_ socket: Int32, reset: Bool)
+    /// Bytes sent that the peer's kernel has not acknowledged.
+    func unacknowledgedBytes(_ socket: Int32) -> Int
+    /// A count that grows whenever the peer acknowledges bytes.
+    func acknowledgedBytes(_ socket: Int32) -> UInt64
+    /// Whether the connection is over in both directions, as after a reset.
+    func isDead(_ socket: Int32) -> Bool
+
+    /// Releases everything; idempotent. Generic owners cannot rely on deinit in debug builds.
+    mutating func shutdown()
+}

@@ -1,0 +1,93 @@
+// Owns the socket calls that rings and listeners make. Leaves to others: when to make them.
+
+import CURing
+import Glibc
+
+/// System calls on sockets, each with its errno as a value.
+enum Socket {
+    /// Keepalive of both sides: first probe after 60 s of silence, then every 10 s, dead after 6 without answer.
+    enum Keepalive {
+        static let idleSeconds: Int32 = 60
+        static let intervalSeconds: Int32 = 10
+        static let count: Int32 = 6
+    }
+
+    /// A blocking stream socket. Blocking, since ring operations on non-blocking ones were seen to complete with
+    /// EAGAIN in the middle of a send.
+    static func openStream(family: Int32) -> CallResult {
+        result(of: socket(family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0))
+    }
+
+    /// No delay and keepalive; accepted sockets inherit both from their listener.
+    static func setStreamOptions(_ socket: Int32) {
+        _ = setOption(socket, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+        _ = setOption(socket, SOL_SOCKET, SO_KEEPALIVE, 1)
+        _ = setOption(socket, Int32(IPPROTO_TCP), TCP_KEEPIDLE, Keepalive.idleSeconds)
+        _ = setOption(socket, Int32(IPPROTO_TCP), TCP_KEEPINTVL, Keepalive.intervalSeconds)
+        _ = setOption(socket, Int32(IPPROTO_TCP), TCP_KEEPCNT, Keepalive.count)
+    }
+
+    static func setOption(_ socket: Int32, _ level: Int32, _ name: Int32, _ value: Int32) -> CallResult {
+        var value = value
+        return result(of: setsockopt(socket, level, name, &value, socklen_t(MemoryLayout<Int32>.size)))
+    }
+
+    static func setNonBlocking(_ socket: Int32) -> CallResult {
+        let flags = fcntl(socket, F_GETFL)
+        guard flags >= 0 else { return result(of: flags) }
+        return result(of: fcntl(socket, F_SETFL, flags | O_NONBLOCK))
+    }
+
+    /// Takes a waiting connection; the descriptor is blocking whatever the listener is.
+    static func accept(_ listener: Int32) -> CallResult {
+        result(of: shuttle_accept(listener))
+    }
+
+    static func shutdownWrite(_ socket: Int32) {
+        _ = Glibc.shutdown(socket, Int32(SHUT_WR))
+    }
+
+    /// With `reset` the peer gets RST and what it has not received is dropped: SO_LINGER with time 0, socket(7).
+    static func close(_ socket: Int32, reset: Bool) {
+        if reset {
+            var option = linger(l_onoff: 1, l_linger: 0)
+            _ = setsockopt(socket, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
+        }
+        // EBADF would be our bug: a descriptor closed twice may be somebody else's the second time.
+        if Glibc.close(socket) != 0 && errno == EBADF { preconditionFailure("descriptor \(socket) is not open") }
+    }
+
+    /// SIOCOUTQ, tcp(7): bytes in the send queue that the peer has not acknowledged.
+    static func unacknowledgedBytes(_ socket: Int32) -> Int {
+        var bytes: Int32 = 0
+        let SIOCOUTQ: UInt = 0x5411
+        return ioctl(socket, SIOCOUTQ, &bytes) == 0 ? Int(bytes) : 0
+    }
+
+    /// `tcpi_bytes_acked` of TCP_INFO (RFC 4898 tcpEStatsAppHCThruOctetsAcked), which glibc's struct leaves out.
+    static func acknowledgedBytes(_ socket: Int32) -> UInt64 {
+        withInformation(socket) { bytes in
+            bytes.count >= 128 ? bytes.loadUnaligned(fromByteOffset: 120, as: UInt64.self) : 0
+        }
+    }
+
+    /// Whether the state of TCP_INFO is CLOSE: a connection that ended in both directions, as after a reset.
+    static func isDead(_ socket: Int32) -> Bool {
+        let stateClose: UInt8 = 7
+        return withInformation(socket) { $0.count > 0 && $0[0] == stateClose }
+    }
+
+    private static func withInformation<R>(_ socket: Int32, _ body: (UnsafeRawBufferPointer) -> R) -> R {
+        withUnsafeTemporaryAllocation(byteCount: 256, alignment: 8) { buffer in
+            var length = socklen_t(buffer.count)
+            guard getsockopt(socket, Int32(IPPROTO_TCP), TCP_INFO, buffer.baseAddress, &length) == 0 else {
+                return body(UnsafeRawBufferPointer(start: nil, count: 0))
+            }
+            return body(UnsafeRawBufferPointer(rebasing: buffer[0..<Int(length)]))
+        }
+    }
+
+    static func result(of value: Int32) -> CallResult {
+        value >= 0 ? .success(value) : .failure(SystemCallError(code: errno))
+    }
+}

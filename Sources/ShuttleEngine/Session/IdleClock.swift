@@ -1,0 +1,54 @@
+// Owns the rule of when a side of a session has been inactive for too long. Knows no clock: `now` is given.
+
+/// Activity of one socket of a session, in milliseconds of the worker's clock.
+///
+/// The rule: bytes in either direction count; while output is pending only its progress does, so that a peer that
+/// talks and never reads, and one large send that looks still from outside, are both judged rightly.
+struct IdleClock {
+    private var lastReceive: UInt64 = 0
+    private var lastProgress: UInt64 = 0
+    private var acknowledged: UInt64 = 0
+
+    enum Verdict: Equatable {
+        case expired
+        case checkAgain(at: UInt64)
+    }
+
+    /// Output is looked at this often within one timeout; it bounds how late a stall is noticed.
+    private static let looksPerTimeout: UInt64 = 4
+
+    init(now: UInt64) {
+        lastReceive = now
+        lastProgress = now
+    }
+
+    @inline(__always)
+    mutating func received(now: UInt64) {
+        lastReceive = now
+    }
+
+    /// A send was submitted where none was pending.
+    @inline(__always)
+    mutating func sendStarted(now: UInt64) {
+        lastProgress = now
+    }
+
+    @inline(__always)
+    mutating func sendProgressed(now: UInt64) {
+        lastProgress = now
+    }
+
+    /// `pendingOutput`: bytes are on their way to this side and not acknowledged; `acknowledgedNow`: a count that
+    /// grows when it acknowledges some.
+    mutating func evaluate(now: UInt64, timeout: UInt64, pendingOutput: Bool, acknowledgedNow: UInt64) -> Verdict {
+        if acknowledgedNow != acknowledged {
+            acknowledged = acknowledgedNow
+            if pendingOutput { lastProgress = now }
+        }
+        let lastActivity = pendingOutput ? lastProgress : max(lastReceive, lastProgress)
+        let deadline = lastActivity &+ timeout
+        if now >= deadline { return .expired }
+        let nextLook = now &+ max(1, timeout / IdleClock.looksPerTimeout)
+        return .checkAgain(at: pendingOutput ? min(deadline, nextLook) : deadline)
+    }
+}

@@ -1,0 +1,191 @@
+// Owns the life of a session: from connecting over relaying to its end, and who is told what of a reset.
+// Decides, makes no call: events go in, `nextAction` says what is due. Leaves to others: carrying it out (Worker).
+
+/// What a session wants done next.
+enum SessionAction: Equatable {
+    case none
+    case send(to: Side)
+    case receive(from: Side, byteLimit: Int)
+    case cancelReceive(from: Side)
+    /// Tell this side that nothing more comes.
+    case finishWriting(to: Side)
+    /// Drop what is owed to this side; then ask again.
+    case discard(owedTo: Side)
+    /// This side must acknowledge what was sent to it before it may be reset.
+    case awaitFlush(of: Side)
+    /// Close both sockets; `true` means by a reset.
+    case close(resetDownstream: Bool, resetUpstream: Bool)
+}
+
+/// A client's connection, a backend's connection, and the bytes between them. Holds no pointers.
+struct Session {
+    enum Phase: UInt8 {
+        /// No backend's connection is established yet.
+        case connecting
+        case established
+        /// Waiting for the completions that are still out.
+        case closing
+    }
+
+    private(set) var phase = Phase.connecting
+    /// The side that reset its connection first, and everything from it is delivered before the other side learns.
+    private(set) var resetBy: Side?
+    /// The other side has everything that came before the reset.
+    private var isFlushed = false
+    /// Everything that came before the reset has been sent to the other side, not yet acknowledged by it.
+    private(set) var isAwaitingFlush = false
+    /// A send met the reset: the clean end that receives report from then on is false.
+    private var isEndDistrusted = false
+    /// A connect is in flight or being cancelled.
+    private(set) var isConnectInFlight = false
+    /// What the client says on its way to the backend.
+    private(set) var upward = Flow()
+    /// What the backend says on its way to the client.
+    private(set) var downward = Flow()
+
+    // MARK: What is
+
+    /// The direction whose source is `side`.
+    @inline(__always)
+    func flow(from side: Side) -> Flow { side == .downstream ? upward : downward }
+
+    /// Whether no completion of this session is outstanding.
+    var isQuiet: Bool {
+        !isConnectInFlight && !upward.isReceiveArmed && !downward.isReceiveArmed && !upward.isSendInFlight
+            && !downward.isSendInFlight
+    }
+
+    /// How to close when a timeout or an operator ends the session: a side that was promised more than it gets is
+    /// reset, since a clean end would pass a cut stream off as whole.
+    var abortAction: SessionAction {
+        .close(
+            resetDownstream: downward.owedBytes > 0 || resetBy == .upstream,
+            resetUpstream: phase == .established && (upward.owedBytes > 0 || resetBy == .downstream)
+        )
+    }
+
+    // MARK: What happens
+
+    /// Changes one direction; `side` is its source.
+    @inline(__always)
+    mutating func withFlow<R>(from side: Side, _ body: (inout Flow) -> R) -> R {
+        side == .downstream ? body(&upward) : body(&downward)
+    }
+
+    mutating func connectSubmitted() {
+        assert(phase == .connecting)
+        isConnectInFlight = true
+    }
+
+    mutating func connectFailed() {
+        isConnectInFlight = false
+    }
+
+    mutating func connected() {
+        assert(phase == .connecting)
+        isConnectInFlight = false
+        phase = .established
+    }
+
+    /// A receive found the reset: whatever came before it has been received.
+    mutating func receiveFailed(from side: Side) {
+        withFlow(from: side) { $0.sourceEnded(cleanly: false) }
+        wasReset(by: side)
+    }
+
+    /// A send found the reset and so took the news away from the receives, which will report a clean end now.
+    /// `afterEnd`: the kernel says that the peer had ended its stream before (EPIPE), so that end is true.
+    mutating func sendFailed(to side: Side, afterEnd: Bool) {
+        withFlow(from: side.other) { $0.sendCompleted(0) }
+        if !afterEnd && (resetBy == nil || resetBy == side) { isEndDistrusted = true }
+        wasReset(by: side)
+    }
+
+    /// The end of the stream was received.
+    mutating func endReceived(from side: Side) {
+        let isTrue = !(resetBy == side && isEndDistrusted)
+        withFlow(from: side) { $0.sourceEnded(cleanly: isTrue) }
+    }
+
+    private mutating func wasReset(by side: Side) {
+        guard phase != .closing else { return }
+        if resetBy == nil {
+            resetBy = side
+        } else if resetBy != side {
+            // Both are gone: nobody is left to deliver to.
+            isFlushed = true
+        }
+        withFlow(from: side.other) { $0.startDiscarding() }
+    }
+
+    mutating func owedDiscarded(to side: Side) {
+        withFlow(from: side.other) { $0.queueDiscarded() }
+    }
+
+    mutating func awaitsFlush() {
+        isAwaitingFlush = true
+    }
+
+    /// Everything before the reset was acknowledged, or the time for it is over.
+    mutating func flushed() {
+        isFlushed = true
+    }
+
+    mutating func closeSubmitted() {
+        phase = .closing
+    }
+
+    // MARK: What is due
+
+    /// The next thing to do; ask until it is `.none`. Every action must be reported back before asking again.
+    func nextAction(_ limits: FlowLimits) -> SessionAction {
+        switch phase {
+        case .closing:
+            return .none
+        case .connecting:
+            if resetBy != nil { return .close(resetDownstream: false, resetUpstream: false) }
+            return receiveAction(from: .downstream, limits)
+        case .established:
+            if let side = resetBy { return nextAction(afterResetBy: side, limits) }
+            return nextActionRelaying(limits)
+        }
+    }
+
+    @inline(__always)
+    private func nextActionRelaying(_ limits: FlowLimits) -> SessionAction {
+        if upward.wantsSend { return .send(to: .upstream) }
+        if downward.wantsSend { return .send(to: .downstream) }
+        if upward.wantsFinish || downward.wantsFinish {
+            // The close that follows ends the last direction by itself.
+            if upward.isDelivered && downward.isDelivered {
+                return .close(resetDownstream: false, resetUpstream: false)
+            }
+            return .finishWriting(to: upward.wantsFinish ? .upstream : .downstream)
+        }
+        let action = receiveAction(from: .downstream, limits)
+        return action == .none ? receiveAction(from: .upstream, limits) : action
+    }
+
+    @inline(__always)
+    private func receiveAction(from side: Side, _ limits: FlowLimits) -> SessionAction {
+        let flow = flow(from: side)
+        if let credit = flow.receiveCredit(limits) { return .receive(from: side, byteLimit: credit) }
+        if flow.mustStopReceiving(limits) { return .cancelReceive(from: side) }
+        return .none
+    }
+
+    private func nextAction(afterResetBy side: Side, _ limits: FlowLimits) -> SessionAction {
+        let other = side.other
+        let delivery = flow(from: side)
+        let dropped = flow(from: other)
+        if isFlushed {
+            return .close(resetDownstream: other == .downstream, resetUpstream: other == .upstream)
+        }
+        if dropped.owedBytes > 0 && !dropped.isSendInFlight { return .discard(owedTo: side) }
+        if dropped.mustStopReceiving(limits) { return .cancelReceive(from: other) }
+        if delivery.wantsSend { return .send(to: other) }
+        if delivery.wantsFinish { return .finishWriting(to: other) }
+        if delivery.isDelivered { return isAwaitingFlush ? .none : .awaitFlush(of: other) }
+        return receiveAction(from: side, limits)
+    }
+}

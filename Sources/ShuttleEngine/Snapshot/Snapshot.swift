@@ -1,0 +1,149 @@
+// Owns the immutable world that rings run on: which listener serves which service. Compiled per service; services
+// that did not change are shared with the snapshot before.
+
+import Synchronization
+
+/// A service compiled for the rings; frees what its table points to. Shared by consecutive snapshots.
+final class CompiledService {
+    let configuration: ServiceConfiguration
+    let rotation: Rotation
+    /// What the rotation was computed from.
+    let rotationShares: [Rotation.Share]
+    let table: UnsafeMutablePointer<ServiceTable>
+    /// The backends' records in the order of the configuration.
+    let backends: [UnsafeMutablePointer<BackendRecord>]
+    private let entries: UnsafeMutableBufferPointer<ServiceTable.Entry>
+
+    /// Other backends tried on a failed connect; a field of the configuration one day.
+    static let retries: UInt8 = 2
+
+    init(
+        configuration: ServiceConfiguration,
+        record: UnsafeMutablePointer<ServiceRecord>,
+        backends: [UnsafeMutablePointer<BackendRecord>],
+        rotation: Rotation,
+        rotationShares: [Rotation.Share]
+    ) {
+        self.configuration = configuration
+        self.rotation = rotation
+        self.rotationShares = rotationShares
+        self.backends = backends
+        entries = .allocate(capacity: backends.count)
+        for (index, backend) in backends.enumerated() {
+            entries.initializeElement(
+                at: index,
+                to: ServiceTable.Entry(record: backend, weight: configuration.backends[index].weight)
+            )
+        }
+        table = .allocate(capacity: 1)
+        table.initialize(
+            to: ServiceTable(
+                record: record,
+                entries: UnsafeBufferPointer(entries),
+                algorithm: configuration.balance,
+                rotation: rotation.sequence,
+                ticket: rotation.ticket,
+                timeouts: SessionTimeouts(
+                    clientMilliseconds: UInt32(configuration.clientTimeoutMilliseconds),
+                    serverMilliseconds: UInt32(configuration.serverTimeoutMilliseconds),
+                    connectMilliseconds: UInt32(configuration.connectTimeoutMilliseconds)
+                ),
+                retries: CompiledService.retries
+            )
+        )
+    }
+
+    deinit {
+        table.deallocate()
+        entries.deallocate()
+    }
+
+    func backendRecord(named name: String) -> UnsafeMutablePointer<BackendRecord>? {
+        configuration.backends.firstIndex { $0.name == name }.map { backends[$0] }
+    }
+
+    /// What round robin turns over: the backends that are up, with their weights.
+    static func shares(
+        _ configuration: ServiceConfiguration,
+        _ backends: [UnsafeMutablePointer<BackendRecord>]
+    ) -> [Rotation.Share] {
+        backends.indices.compactMap { index in
+            backends[index].pointee.isUp.load(ordering: .relaxed)
+                ? Rotation.Share(backend: UInt32(index), weight: configuration.backends[index].weight) : nil
+        }
+    }
+}
+
+/// What a ring is to do with a listener.
+enum ListenerState: UInt8 {
+    /// The place is empty.
+    case none
+    /// Accept.
+    case open
+    /// Take the armed accept back; somebody else will serve what is queued.
+    case closing
+    /// Serve what is queued without waiting for more.
+    case draining
+}
+
+/// A listener's place in a snapshot.
+struct ListenerEntry {
+    var state: ListenerState
+    /// Grows whenever the place is given to another listener.
+    var generation: UInt32
+    var socket: Int32
+    /// The service that a connection accepted here belongs to.
+    var table: UnsafePointer<ServiceTable>?
+
+    static var empty: ListenerEntry { ListenerEntry(state: .none, generation: 0, socket: -1, table: nil) }
+}
+
+/// What workers read: plain memory, valid until every worker has acknowledged a later epoch.
+struct SnapshotView {
+    let epoch: UInt64
+    let listeners: UnsafeBufferPointer<ListenerEntry>
+    /// Every service's table, for sessions that look theirs up again.
+    let tables: UnsafeBufferPointer<UnsafePointer<ServiceTable>>
+    /// Sessions one worker may hold.
+    let sessionCapacity: Int
+}
+
+/// Owns a view and keeps alive what it points to. Lives on the control thread.
+final class Snapshot {
+    let epoch: UInt64
+    let view: UnsafeMutablePointer<SnapshotView>
+    let services: [CompiledService]
+    // Services whose listeners are still draining though the configuration names them no more.
+    private let departing: [CompiledService]
+
+    init(
+        epoch: UInt64,
+        services: [CompiledService],
+        departing: [CompiledService],
+        listeners: [ListenerEntry],
+        sessionCapacity: Int
+    ) {
+        self.epoch = epoch
+        self.services = services
+        self.departing = departing
+        let entries = UnsafeMutableBufferPointer<ListenerEntry>.allocate(capacity: listeners.count)
+        _ = entries.initialize(from: listeners)
+        let tables = UnsafeMutableBufferPointer<UnsafePointer<ServiceTable>>.allocate(capacity: services.count)
+        _ = tables.initialize(from: services.map { UnsafePointer($0.table) })
+        view = .allocate(capacity: 1)
+        view.initialize(
+            to: SnapshotView(
+                epoch: epoch,
+                listeners: UnsafeBufferPointer(entries),
+                tables: UnsafeBufferPointer(tables),
+                sessionCapacity: sessionCapacity
+            )
+        )
+    }
+
+    deinit {
+        view.pointee.listeners.deallocate()
+        view.pointee.tables.deallocate()
+        view.deallocate()
+    }
+}

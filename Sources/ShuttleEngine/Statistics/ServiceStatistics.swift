@@ -1,0 +1,34 @@
+// Owns the values that statistics are reported in; summing them is Engine+Statistics's.
+
+/// What a service has done since it was created, summed over all rings at one moment.
+public struct ServiceStatistics: Sendable, Equatable {
+    public var configuration: ServiceConfiguration
+    /// Bytes sent on from clients to backends.
+    public var sentBytes: UInt64
+    /// Bytes sent on from backends to clients.
+    public var receivedBytes: UInt64
+    /// Failed connects and resets of its backends, and clients for whom no backend was usable.
+    public var errors: UInt64
+    /// Connections accepted, ever.
+    public var connections: UInt64
+    /// Sessions now, those of removed backends included.
+    public var active: Int
+    /// In the order of the configuration.
+    public var backends: [BackendStatistics]
+}
+
+/// What a backend has done since it was created, summed over all rings at one moment.
+public struct BackendStatistics: Sendable, Equatable {
+    public var configuration: BackendConfiguration
+    public var isUp: Bool
+    public var sentBytes: UInt64
+    public var receivedBytes: UInt64
+    /// Failed connects and resets by the backend.
+    public var errors: UInt64
+    /// Sessions established, ever.
+    public var connections: UInt64
+    /// Sessions now, those still connecting included.
+    public var active: Int
+    public var checkSuccesses: UInt64
+    public var checkFailures: UInt64
+}

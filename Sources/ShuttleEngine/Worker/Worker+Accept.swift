@@ -1,0 +1,132 @@
+// Owns how connections come in: one-shot accepts, pausing when slots or descriptors run out, and the first steps of
+// a session.
+
+import Glibc
+import Synchronization
+
+extension Worker where Ring: ~Copyable {
+    /// Pause between tries to accept while descriptors are short.
+    static var acceptRetryMilliseconds: UInt64 { 100 }
+
+    func acceptTag(_ listener: Int) -> OperationTag {
+        OperationTag(.accept, slot: UInt32(listener), generation: listeners[listener].generation)
+    }
+
+    var hasRoom: Bool {
+        sessions.count < min(sessions.capacity, view?.pointee.sessionCapacity ?? 0)
+    }
+
+    mutating func armAccept(_ listener: Int) {
+        guard hasRoom else { return pauseAccepting(listener) }
+        listeners[listener].isAcceptArmed = true
+        ring.prepareAccept(on: listeners[listener].socket, tag: acceptTag(listener))
+    }
+
+    private mutating func pauseAccepting(_ listener: Int) {
+        guard !listeners[listener].isPaused else { return }
+        listeners[listener].isPaused = true
+        if pausedListeners == 0 { acceptRetryAt = now &+ Self.acceptRetryMilliseconds }
+        pausedListeners += 1
+        link.pointee.acceptPauses.addAsOnlyWriter(1)
+    }
+
+    /// Tries again when this worker freed something, or after a while, since others may have.
+    mutating func resumeAccepting() {
+        guard pausedListeners > 0, hasFreedDescriptor || now >= acceptRetryAt else {
+            hasFreedDescriptor = false
+            return
+        }
+        hasFreedDescriptor = false
+        acceptRetryAt = now &+ Self.acceptRetryMilliseconds
+        guard hasRoom, !isStopping else { return }
+        for index in listeners.indices where listeners[index].isPaused {
+            listeners[index].isPaused = false
+            pausedListeners -= 1
+            if listeners[index].state == .open { armAccept(index) }
+        }
+    }
+
+    mutating func acceptCompleted(_ completion: Completion) {
+        let index = Int(completion.tag.slot)
+        guard index < listeners.count, listeners[index].generation == completion.tag.generation else {
+            countStale()
+            if completion.result >= 0 { ring.close(completion.result, reset: false) }
+            return
+        }
+        listeners[index].isAcceptArmed = false
+        if completion.result >= 0 { begin(completion.result, at: index) }
+        switch listeners[index].state {
+        case .open where isStopping: break
+        case .open: rearmAccept(index, after: completion.result)
+        case .closing:
+            listenersLettingGo -= 1
+            acknowledgeIfSettled()
+        case .draining, .none: break
+        }
+    }
+
+    private mutating func rearmAccept(_ listener: Int, after result: Int32) {
+        switch -result {
+        case EMFILE, ENFILE, ENOBUFS, ENOMEM: pauseAccepting(listener)
+        case ECANCELED, ECONNABORTED, EINTR, EAGAIN, EPROTO: armAccept(listener)
+        case let code where code > 0: pauseAccepting(listener)
+        default: armAccept(listener)
+        }
+    }
+
+    /// Serves what is queued on a listener that no ring waits on any more.
+    mutating func drain(_ listener: Int) {
+        while case .success(let socket) = ring.acceptNow(on: listeners[listener].socket) {
+            begin(socket, at: listener)
+        }
+    }
+
+    /// A connection is there: give it a slot and a backend, or end it at once.
+    private mutating func begin(_ socket: Int32, at listener: Int) {
+        guard let table = listeners[listener].table else { return ring.close(socket, reset: false) }
+        let counters = table.pointee.record.pointee.counters.block(of: index)
+        counters.pointee.connections.addAsOnlyWriter(1)
+        guard hasRoom, let backend = table.pointee.chooseBackend(excluding: TriedBackends()) else {
+            counters.pointee.errors.addAsOnlyWriter(1)
+            return ring.close(socket, reset: false)
+        }
+        guard let place = sessions.allocate() else { preconditionFailure("there was room") }
+        if place.isNew { timers.register(place.index) }
+        counters.pointee.active.addAsOnlyWriter(1)
+        link.pointee.sessions.addAsOnlyWriter(1)
+        sessions[place.index].initialize(
+            to: SessionSlot(
+                generation: place.generation,
+                isOccupied: true,
+                isDirty: false,
+                isStarved: false,
+                hasConnectTimedOut: false,
+                closesDownstreamByReset: false,
+                closesUpstreamByReset: false,
+                isCountedAsEstablished: false,
+                nextFree: SessionTable.none,
+                nextDirty: SessionTable.none,
+                nextStarved: SessionTable.none,
+                previousStarved: SessionTable.none,
+                session: Session(),
+                downstream: socket,
+                upstream: -1,
+                timeouts: table.pointee.timeouts,
+                retriesLeft: table.pointee.retries,
+                tried: TriedBackends(),
+                connectDeadline: 0,
+                flushDeadline: 0,
+                flushAcknowledged: 0,
+                flushPollMilliseconds: 0,
+                downstreamClock: IdleClock(now: now),
+                upstreamClock: IdleClock(now: now),
+                service: table.pointee.record,
+                serviceCounters: counters,
+                backend: nil,
+                backendCounters: nil
+            )
+        )
+        connect(place.index, to: backend)
+        touch(place.index)
+    }
+}

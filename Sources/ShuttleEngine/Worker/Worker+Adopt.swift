@@ -1,0 +1,59 @@
+// Owns how a worker takes up a snapshot, lets go of listeners, and says so.
+
+import Synchronization
+
+extension Worker where Ring: ~Copyable {
+    /// Takes the newest snapshot and runs on it from the next completion on.
+    mutating func adopt() {
+        guard let next = link.pointee.mailbox.take() else { return }
+        view = UnsafePointer(next)
+        let entries = next.pointee.listeners
+        while listeners.count < entries.count { listeners.append(WorkerListener()) }
+        for index in 0..<entries.count { follow(entries[index], at: index) }
+        acknowledgeIfSettled()
+    }
+
+    /// Brings one listener to the state that the snapshot asks for.
+    private mutating func follow(_ entry: ListenerEntry, at index: Int) {
+        if listeners[index].state == entry.state && listeners[index].generation == entry.generation {
+            listeners[index].table = entry.table
+            return
+        }
+        let isSame = listeners[index].generation == entry.generation
+        precondition(isSame || !listeners[index].isAcceptArmed, "a listener's place was given away while in use")
+        if listeners[index].isPaused {
+            listeners[index].isPaused = false
+            pausedListeners -= 1
+        }
+        listeners[index].state = entry.state
+        listeners[index].generation = entry.generation
+        listeners[index].socket = entry.socket
+        listeners[index].table = entry.table
+        switch entry.state {
+        case .open:
+            if !isStopping { armAccept(index) }
+        case .closing:
+            if listeners[index].isAcceptArmed {
+                listenersLettingGo += 1
+                ring.prepareCancel(acceptTag(index))
+            }
+        case .draining:
+            drain(index)
+        case .none:
+            break
+        }
+    }
+
+    /// An epoch is acknowledged when nothing of an earlier one is in use: also no accept on a listener that closes.
+    mutating func acknowledgeIfSettled() {
+        guard listenersLettingGo == 0, let view else { return }
+        link.pointee.acknowledgedEpoch.store(view.pointee.epoch, ordering: .releasing)
+    }
+
+    /// Before the thread ends: takes every accept back.
+    mutating func letGoOfListeners() {
+        for index in listeners.indices where listeners[index].isAcceptArmed {
+            ring.prepareCancel(acceptTag(index))
+        }
+    }
+}

@@ -1,0 +1,70 @@
+// Owns the end of a session in three steps: mark and cancel, collect every completion, close and free the slot.
+// A socket closed under an armed operation would send nothing until that operation ended.
+
+import Synchronization
+
+extension Worker where Ring: ~Copyable {
+    /// Marks the session and takes back what is armed.
+    mutating func closeStart(_ index: UInt32, resetDownstream: Bool, resetUpstream: Bool) {
+        let slot = sessions[index]
+        guard slot.pointee.session.phase != .closing else { return }
+        slot.pointee.closesDownstreamByReset = resetDownstream
+        slot.pointee.closesUpstreamByReset = resetUpstream
+        let generation = slot.pointee.generation
+        let session = slot.pointee.session
+        slot.pointee.session.closeSubmitted()
+        timers.clear(index)
+        if session.isConnectInFlight { ring.prepareCancel(OperationTag(.connect, slot: index, generation: generation)) }
+        cancel(.downstream, of: session, index, generation)
+        cancel(.upstream, of: session, index, generation)
+        closeJoin(index)
+    }
+
+    private mutating func cancel(_ side: Side, of session: Session, _ index: UInt32, _ generation: UInt32) {
+        if session.flow(from: side).isReceiveArmed {
+            ring.prepareCancel(OperationTag(.receive(side), slot: index, generation: generation))
+        }
+        if session.flow(from: side.other).isSendInFlight {
+            ring.prepareCancel(OperationTag(.send(side), slot: index, generation: generation))
+        }
+    }
+
+    /// Finishes when the last completion has come.
+    mutating func closeJoin(_ index: UInt32) {
+        if sessions[index].pointee.session.isQuiet { closeFinish(index) }
+    }
+
+    private mutating func closeFinish(_ index: UInt32) {
+        let slot = sessions[index]
+        precondition(slot.pointee.session.isQuiet && slot.pointee.session.phase == .closing)
+        ring.close(slot.pointee.downstream, reset: slot.pointee.closesDownstreamByReset)
+        if slot.pointee.upstream >= 0 {
+            ring.close(slot.pointee.upstream, reset: slot.pointee.closesUpstreamByReset)
+        }
+        hasFreedDescriptor = true
+        slot.pointee.session.withFlow(from: .downstream) { ring.discard(&$0.queue) }
+        slot.pointee.session.withFlow(from: .upstream) { ring.discard(&$0.queue) }
+        leaveStarved(index)
+        timers.clear(index)
+        // Counted last: whoever sees the gauge fall sees every byte.
+        releaseBackend(slot)
+        slot.pointee.serviceCounters.pointee.active.addAsOnlyWriter(-1)
+        link.pointee.sessions.addAsOnlyWriter(-1)
+        sessions.free(index)
+    }
+
+    /// Ends every session, as the drain deadline or a second signal does.
+    mutating func cutSessions() {
+        for index in 0..<sessions.touchedCount where sessions[index].pointee.isOccupied {
+            abort(index)
+        }
+    }
+
+    /// Ends a session that did not end by itself.
+    mutating func abort(_ index: UInt32) {
+        guard case .close(let resetDownstream, let resetUpstream) = sessions[index].pointee.session.abortAction else {
+            return
+        }
+        closeStart(index, resetDownstream: resetDownstream, resetUpstream: resetUpstream)
+    }
+}

@@ -1,0 +1,101 @@
+// Owns how a session gets its backend: connect with a deadline, and another usable backend when that fails.
+
+import Glibc
+import Synchronization
+
+extension Worker where Ring: ~Copyable {
+    /// Starts connecting to a backend whose place is reserved.
+    mutating func connect(_ index: UInt32, to backend: UnsafeMutablePointer<BackendRecord>) {
+        let slot = sessions[index]
+        slot.pointee.backend = backend
+        slot.pointee.backendCounters = backend.pointee.counters.block(of: self.index)
+        slot.pointee.tried.insert(backend.pointee.identifier)
+        let address = backend.pointee.address
+        switch ring.openSocket(for: address) {
+        case .failure(let error):
+            connectFailed(index, code: error.code)
+        case .success(let socket):
+            slot.pointee.upstream = socket
+            slot.pointee.hasConnectTimedOut = false
+            slot.pointee.connectDeadline = now &+ UInt64(slot.pointee.timeouts.connectMilliseconds)
+            slot.pointee.session.connectSubmitted()
+            ring.prepareConnect(
+                socket,
+                to: address,
+                tag: OperationTag(.connect, slot: index, generation: slot.pointee.generation)
+            )
+            timers.set(index, deadline: slot.pointee.connectDeadline)
+        }
+    }
+
+    mutating func connectCompleted(_ completion: Completion) {
+        guard let slot = sessions.slot(of: completion.tag) else { return countStale() }
+        let index = completion.tag.slot
+        if slot.pointee.session.phase == .closing {
+            slot.pointee.session.connectFailed()
+            return closeJoin(index)
+        }
+        if completion.result == 0 {
+            slot.pointee.session.connected()
+            slot.pointee.isCountedAsEstablished = true
+            slot.pointee.backendCounters?.pointee.connections.addAsOnlyWriter(1)
+            slot.pointee.downstreamClock = IdleClock(now: now)
+            slot.pointee.upstreamClock = IdleClock(now: now)
+            timers.clear(index)
+            scheduleIdleCheck(index)
+        } else {
+            slot.pointee.session.connectFailed()
+            connectFailed(index, code: slot.pointee.hasConnectTimedOut ? ETIMEDOUT : -completion.result)
+        }
+        touch(index)
+    }
+
+    /// Our own want of ports or descriptors, which says nothing about the backend.
+    private static func isOwnExhaustion(_ code: Int32) -> Bool {
+        switch code {
+        case EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS, ENOMEM, EAGAIN: true
+        default: false
+        }
+    }
+
+    private mutating func connectFailed(_ index: UInt32, code: Int32) {
+        let slot = sessions[index]
+        timers.clear(index)
+        if slot.pointee.upstream >= 0 {
+            ring.close(slot.pointee.upstream, reset: false)
+            slot.pointee.upstream = -1
+        }
+        let isOwnFault = Self.isOwnExhaustion(code)
+        if !isOwnFault {
+            slot.pointee.backendCounters?.pointee.errors.addAsOnlyWriter(1)
+            slot.pointee.serviceCounters.pointee.errors.addAsOnlyWriter(1)
+        }
+        releaseBackend(slot)
+        if slot.pointee.retriesLeft > 0, let next = chooseAnotherBackend(for: slot) {
+            slot.pointee.retriesLeft -= 1
+            return connect(index, to: next)
+        }
+        // A failed backend was counted above; a client that we could not serve for our own want counts once here.
+        if isOwnFault { slot.pointee.serviceCounters.pointee.errors.addAsOnlyWriter(1) }
+        closeStart(index, resetDownstream: false, resetUpstream: false)
+    }
+
+    /// By the newest configuration of the session's service; the one it was accepted under may be gone.
+    private func chooseAnotherBackend(
+        for slot: UnsafeMutablePointer<SessionSlot>
+    ) -> UnsafeMutablePointer<BackendRecord>? {
+        guard let view else { return nil }
+        for table in view.pointee.tables where table.pointee.record == slot.pointee.service {
+            return table.pointee.chooseBackend(excluding: slot.pointee.tried)
+        }
+        return nil
+    }
+
+    /// The session's last touch of its backend's record.
+    func releaseBackend(_ slot: UnsafeMutablePointer<SessionSlot>) {
+        guard let backend = slot.pointee.backend else { return }
+        slot.pointee.backend = nil
+        slot.pointee.backendCounters = nil
+        backend.pointee.release()
+    }
+}

@@ -1,0 +1,150 @@
+// Owns the loop of one ring: adopt, submit, wait, handle completions, look at timers. The stops of a connection's way
+// are in the extensions: +Accept, +Connect, +Relay, +Close; +Adopt takes up snapshots, +Timers judges time.
+// Leaves to others: every decision about a session (Session), the kernel (the ring it is given).
+
+import Synchronization
+
+/// Runs sessions on one ring. Generic over the ring, so that the same code runs over a simulated one.
+///
+/// Generic `~Copyable` types must not rely on `deinit`: `shutdown()` releases, exactly once.
+struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
+    var ring: Ring
+    /// Which counter blocks are this worker's.
+    let index: Int
+    let link: UnsafeMutablePointer<WorkerLink>
+    var sessions: SessionTable
+    var timers: TimerWheel
+    /// At the indices that snapshots use.
+    var listeners: [WorkerListener] = []
+    var view: UnsafePointer<SnapshotView>?
+    /// Milliseconds, read once per turn.
+    var now: UInt64
+
+    // Slots with something due, handled together after a batch so that what arrived in it leaves in one send.
+    var dirtyHead = SessionTable.none
+    // Sessions that wait for buffers, first come first served.
+    var starvedHead = SessionTable.none
+    var starvedTail = SessionTable.none
+    /// Listeners that take their accept back before the epoch can be acknowledged.
+    var listenersLettingGo = 0
+    var pausedListeners = 0
+    /// Paused listeners try again then even when nothing was freed here.
+    var acceptRetryAt: UInt64 = 0
+    var hasFreedDescriptor = false
+    var isStopping = false
+    var hasCut = false
+
+    /// `nil` when memory for the sessions cannot be reserved.
+    init?(ring: consuming Ring, index: Int, link: UnsafeMutablePointer<WorkerLink>, sessionCapacity: Int) {
+        let now = ring.nowMilliseconds()
+        guard let sessions = SessionTable(capacity: sessionCapacity) else { return nil }
+        self.ring = ring
+        self.index = index
+        self.link = link
+        self.sessions = sessions
+        timers = TimerWheel(capacity: sessionCapacity, now: now)
+        self.now = now
+    }
+
+    /// Runs until the stop command; then every operation has been collected.
+    mutating func run() {
+        while turn() {}
+    }
+
+    /// One round of the loop; `false` when the worker has stopped.
+    mutating func turn() -> Bool {
+        if !link.pointee.mailbox.isEmpty { adopt() }
+        obeyCommands()
+        // Everything due is prepared before the one submission of the turn.
+        advanceDirty()
+        ring.replenish()
+        resumeStarved()
+        advanceDirty()
+        resumeAccepting()
+        if isStopping && isIdle { return false }
+        ring.submitAndWait(deadlineMilliseconds: nextDeadline)
+        now = ring.nowMilliseconds()
+        handleCompletions()
+        expireTimers()
+        return true
+    }
+
+    private var isIdle: Bool {
+        guard sessions.count == 0 else { return false }
+        for listener in listeners where listener.isAcceptArmed { return false }
+        return true
+    }
+
+    private var nextDeadline: UInt64? {
+        var deadline = timers.nextDeadline
+        if pausedListeners > 0 { deadline = min(deadline ?? .max, acceptRetryAt) }
+        return deadline
+    }
+
+    private mutating func obeyCommands() {
+        let commands = link.pointee.commands.load(ordering: .acquiring)
+        guard commands != 0 else { return }
+        if commands & WorkerLink.stopCommand != 0, !isStopping {
+            isStopping = true
+            letGoOfListeners()
+        }
+        // A cut lasts: what is accepted after it ends as well.
+        if !hasCut || sessions.count > 0 {
+            hasCut = true
+            cutSessions()
+        }
+    }
+
+    private mutating func handleCompletions() {
+        let count = ring.peekCompletions()
+        for position in 0..<count {
+            handle(ring.completion(at: position))
+        }
+        ring.advance(count)
+    }
+
+    @inline(__always)
+    private mutating func handle(_ completion: Completion) {
+        switch completion.tag.kind {
+        case .receiveDownstream: receiveCompleted(from: .downstream, completion)
+        case .receiveUpstream: receiveCompleted(from: .upstream, completion)
+        case .sendDownstream: sendCompleted(to: .downstream, completion)
+        case .sendUpstream: sendCompleted(to: .upstream, completion)
+        case .accept: acceptCompleted(completion)
+        case .connect: connectCompleted(completion)
+        case .wake: ring.rearmWake()
+        case .cancel, nil: break
+        }
+    }
+
+    /// Puts a slot on the list of those with something due.
+    @inline(__always)
+    mutating func touch(_ index: UInt32) {
+        let slot = sessions[index]
+        guard !slot.pointee.isDirty else { return }
+        slot.pointee.isDirty = true
+        slot.pointee.nextDirty = dirtyHead
+        dirtyHead = index
+    }
+
+    @inline(__always)
+    mutating func advanceDirty() {
+        while dirtyHead != SessionTable.none {
+            let index = dirtyHead
+            let slot = sessions[index]
+            dirtyHead = slot.pointee.nextDirty
+            slot.pointee.isDirty = false
+            if slot.pointee.isOccupied { advance(index) }
+        }
+    }
+
+    @inline(__always)
+    func countStale() {
+        link.pointee.staleCompletions.addAsOnlyWriter(1)
+    }
+
+    /// Releases the ring; idempotent. Every session must have ended.
+    mutating func shutdown() {
+        ring.shutdown()
+    }
+}

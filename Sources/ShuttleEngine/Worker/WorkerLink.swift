@@ -1,0 +1,30 @@
+// Owns the words that the control thread and one worker share: mailbox, acknowledgement, commands, gauges.
+
+import Synchronization
+
+/// Shared memory of the control thread and one worker. Each field says who writes it.
+struct WorkerLink: ~Copyable {
+    /// Control puts, the worker takes.
+    let mailbox = Mailbox<SnapshotView>()
+    /// Written by the worker: it runs on this epoch and has let go of everything earlier.
+    let acknowledgedEpoch = Atomic<UInt64>(0)
+    /// Set by control, never cleared.
+    let commands = Atomic<UInt8>(0)
+    /// Written by the worker.
+    let sessions = Atomic<Int>(0)
+    /// Completions for slots that were given to somebody else. Written by the worker.
+    let staleCompletions = Atomic<UInt64>(0)
+    /// Receives that found no buffer. Written by the worker.
+    let starvations = Atomic<UInt64>(0)
+    /// Times that accepting paused for want of descriptors or slots. Written by the worker.
+    let acceptPauses = Atomic<UInt64>(0)
+
+    /// End every session.
+    static let cutCommand: UInt8 = 1 << 0
+    /// End every session and the thread.
+    static let stopCommand: UInt8 = 1 << 1
+
+    func command(_ bit: UInt8) {
+        commands.bitwiseOr(bit, ordering: .releasing)
+    }
+}

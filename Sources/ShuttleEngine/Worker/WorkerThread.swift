@@ -1,0 +1,71 @@
+// Owns the thread of one worker: it builds its worker around a ring it is given, runs it, and shuts it down.
+
+import Glibc
+import Synchronization
+
+/// A thread that runs one worker over a kernel ring until it is told to stop.
+final class WorkerThread {
+    let link: UnsafeMutablePointer<WorkerLink>
+    let waker: RingWaker
+    private let context: UnsafeMutablePointer<Context>
+    private var thread: NativeThread?
+
+    private struct Context: ~Copyable {
+        /// Taken out by the thread.
+        var ring: LinuxRing?
+        let index: Int
+        let link: UnsafeMutablePointer<WorkerLink>
+        let sessionCapacity: Int
+    }
+
+    /// Takes over the ring; nothing runs until `start`.
+    init(ring: consuming LinuxRing, index: Int, sessionCapacity: Int) {
+        waker = ring.waker
+        link = .allocate(capacity: 1)
+        link.initialize(to: WorkerLink())
+        context = .allocate(capacity: 1)
+        context.initialize(
+            to: Context(ring: consume ring, index: index, link: link, sessionCapacity: sessionCapacity)
+        )
+    }
+
+    deinit {
+        precondition(thread == nil, "a worker's thread must be stopped before it is dropped")
+        if var ring = context.pointee.ring.take() { ring.shutdown() }
+        context.deinitialize(count: 1)
+        context.deallocate()
+        link.deinitialize(count: 1)
+        link.deallocate()
+    }
+
+    func start() {
+        thread = NativeThread.start(context) { pointer in
+            WorkerThread.main(pointer!.assumingMemoryBound(to: Context.self))
+            return nil
+        }
+    }
+
+    private static func main(_ context: UnsafeMutablePointer<Context>) {
+        guard var ring = context.pointee.ring.take() else { preconditionFailure("a worker was started twice") }
+        NativeThread.nameCurrent("ring-\(context.pointee.index)")
+        ring.enable()
+        let worker = Worker(
+            ring: consume ring,
+            index: context.pointee.index,
+            link: context.pointee.link,
+            sessionCapacity: context.pointee.sessionCapacity
+        )
+        guard var worker else { preconditionFailure("no address space for sessions") }
+        worker.run()
+        worker.shutdown()
+    }
+
+    /// Ends every session and the thread, and waits for it. Idempotent.
+    func stop() {
+        guard let thread else { return }
+        link.pointee.command(WorkerLink.stopCommand)
+        while !waker.wake() { usleep(1000) }
+        thread.join()
+        self.thread = nil
+    }
+}
