@@ -14,6 +14,7 @@ liburing_version_min=2.3
 
 run_packages=(git liburing-dev)
 test_packages=(curl python3 python3-pytest nginx-light libnginx-mod-stream redis-server strace iproute2 shellcheck)
+perf_packages=(nginx-light libnginx-mod-stream iproute2 iperf3 wrk python3)
 
 # setup [--dry-run] GROUP...: checks Swift and installs what the groups lack, or only says that it would.
 setup() {
@@ -26,7 +27,8 @@ setup() {
         case "$group" in
             run) wanted+=("${run_packages[@]}") ;;
             test) wanted+=("${run_packages[@]}" "${test_packages[@]}") ;;
-            *) fail "unknown group '$group': use run or test" ;;
+            perf) wanted+=("${run_packages[@]}" "${perf_packages[@]}") ;;
+            *) fail "unknown group '$group': use run, test or perf" ;;
         esac
     done
     setup_check_swift

@@ -38,7 +38,7 @@ enum AddressLiteral {
         if let percent = text.utf8.firstIndex(of: UInt8(ascii: "%")) {
             address = text[..<percent]
             zone = text[percent...]
-            guard isZone(zone.dropFirst()) else {
+            guard isZone(zone.utf8.dropFirst()) else {
                 return nil
             }
         } else {
@@ -52,9 +52,9 @@ enum AddressLiteral {
     }
 
     /// A network interface by name or number; the kernel allows 15 characters.
-    private static func isZone(_ zone: Substring) -> Bool {
-        (1...15).contains(zone.utf8.count)
-            && zone.utf8.allSatisfy { isLetterOrDigit($0) || "_.@-".utf8.contains($0) }
+    private static func isZone(_ zone: some Collection<UInt8>) -> Bool {
+        (1...15).contains(zone.count)
+            && zone.allSatisfy { isLetterOrDigit($0) || "_.@-".utf8.contains($0) }
     }
 
     private static func hexadecimal(_ byte: UInt8) -> UInt16? {

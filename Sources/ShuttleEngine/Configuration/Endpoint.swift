@@ -25,6 +25,7 @@ public enum Endpoint: Equatable, Hashable, Sendable {
             throw .space(text)
         }
 
+        // Positions are those of bytes: as a character, a bracket or colon would swallow a combining mark after it.
         let host: Substring
         let portText: Substring
         let bytes = text.utf8
@@ -32,15 +33,15 @@ public enum Endpoint: Equatable, Hashable, Sendable {
             guard let close = bytes.firstIndex(of: UInt8(ascii: "]")) else {
                 throw .brackets(text)
             }
-            host = text[text.index(after: text.startIndex)..<close]
-            let rest = text[text.index(after: close)...]
+            host = text[bytes.index(after: bytes.startIndex)..<close]
+            let rest = text[bytes.index(after: close)...]
             if rest.isEmpty {
                 throw .portMissing(text)
             }
-            guard rest.hasPrefix(":") else {
+            guard rest.utf8.first == UInt8(ascii: ":") else {
                 throw .brackets(text)
             }
-            portText = rest.dropFirst()
+            portText = Substring(rest.utf8.dropFirst())
         } else {
             guard let colon = bytes.firstIndex(of: UInt8(ascii: ":")) else {
                 throw .portMissing(text)

@@ -161,12 +161,12 @@ struct LinuxRing: ~Copyable {
     }
 
     private mutating func submit() {
-        let outcome = io_uring_submit(ring)
-        check(outcome)
-        messageCount = 0
+        submitted(io_uring_submit(ring))
     }
 
-    private func check(_ outcome: Int32) {
+    /// Descriptions of messages may be overwritten once the kernel has taken every submission.
+    private mutating func submitted(_ outcome: Int32) {
+        if io_uring_sq_ready(ring) == 0 { messageCount = 0 }
         switch -outcome {
         case ETIME, EINTR, EAGAIN, EBUSY: break
         case let code where code > 0: preconditionFailure("io_uring_enter failed with errno \(code)")
@@ -264,14 +264,15 @@ extension LinuxRing: RingOperations {
     @inline(__always)
     mutating func prepareSend(_ socket: Int32, _ queue: BufferQueue, tag: OperationTag) -> Int {
         if messageCount == LinuxRing.messagesMax { submit() }
+        // First the entry: taking it may submit, after which messages start anew.
+        let entry = nextSubmission()
+        precondition(messageCount < LinuxRing.messagesMax)
         let pieces = vectors + messageCount &* LinuxRing.piecesMax
         let (count, bytes) = pool.pieces(of: queue, into: pieces, limit: LinuxRing.piecesMax)
         let flags = Int32(MSG_WAITALL) | Int32(MSG_NOSIGNAL)
-        let entry = nextSubmission()
         if count == 1 {
             io_uring_prep_send(entry, socket, pieces[0].iov_base, pieces[0].iov_len, flags)
         } else {
-            // The submission above may have started the messages anew; the pieces stay where they are.
             let message = messages + messageCount
             message.initialize(to: msghdr())
             message.pointee.msg_iov = pieces
@@ -293,9 +294,7 @@ extension LinuxRing: RingOperations {
 
     mutating func submitAndWait(deadlineMilliseconds: UInt64?) {
         guard let deadline = deadlineMilliseconds else {
-            check(io_uring_submit_and_wait(ring, 1))
-            messageCount = 0
-            return
+            return submitted(io_uring_submit_and_wait(ring, 1))
         }
         let now = nowMilliseconds()
         let wait = deadline > now ? deadline &- now : 0
@@ -304,8 +303,7 @@ extension LinuxRing: RingOperations {
             tv_nsec: Int64(truncatingIfNeeded: wait % 1000 &* 1_000_000)
         )
         var first: UnsafeMutablePointer<io_uring_cqe>?
-        check(io_uring_submit_and_wait_timeout(ring, &first, 1, &time, nil))
-        messageCount = 0
+        submitted(io_uring_submit_and_wait_timeout(ring, &first, 1, &time, nil))
     }
 
     @inline(__always)

@@ -84,7 +84,7 @@ public struct SocketAddress: Sendable {
     }
 
     /// The address a socket is bound to; `nil` when it has none of the families kept here.
-    static func local(of socket: Int32) -> SocketAddress? {
+    public static func local(of socket: Int32) -> SocketAddress? {
         withUnsafeTemporaryAllocation(byteCount: 128, alignment: 8) { buffer in
             var length = socklen_t(buffer.count)
             let address = buffer.baseAddress!.assumingMemoryBound(to: sockaddr.self)

@@ -5,9 +5,12 @@
 /// The rule: bytes in either direction count; while output is pending only its progress does, so that a peer that
 /// talks and never reads, and one large send that looks still from outside, are both judged rightly.
 struct IdleClock {
-    private var lastReceive: UInt64 = 0
-    private var lastProgress: UInt64 = 0
+    private var lastReceive: UInt64
+    private var lastSend: UInt64
+    private var lastProgress: UInt64
     private var acknowledged: UInt64 = 0
+    /// Output was pending when last looked at.
+    private var wasPending = false
 
     enum Verdict: Equatable {
         case expired
@@ -19,6 +22,7 @@ struct IdleClock {
 
     init(now: UInt64) {
         lastReceive = now
+        lastSend = now
         lastProgress = now
     }
 
@@ -27,24 +31,23 @@ struct IdleClock {
         lastReceive = now
     }
 
-    /// A send was submitted where none was pending.
+    /// A send was submitted or has completed. What the kernel takes is no progress while the peer takes nothing:
+    /// it counts only for when output began to be pending.
     @inline(__always)
-    mutating func sendStarted(now: UInt64) {
-        lastProgress = now
-    }
-
-    @inline(__always)
-    mutating func sendProgressed(now: UInt64) {
-        lastProgress = now
+    mutating func sent(now: UInt64) {
+        lastSend = now
     }
 
     /// `pendingOutput`: bytes are on their way to this side and not acknowledged; `acknowledgedNow`: a count that
     /// grows when it acknowledges some.
     mutating func evaluate(now: UInt64, timeout: UInt64, pendingOutput: Bool, acknowledgedNow: UInt64) -> Verdict {
-        if acknowledgedNow != acknowledged {
-            acknowledged = acknowledgedNow
-            if pendingOutput { lastProgress = now }
+        if !pendingOutput || !wasPending {
+            lastProgress = lastSend
+        } else if acknowledgedNow != acknowledged {
+            lastProgress = now
         }
+        wasPending = pendingOutput
+        acknowledged = acknowledgedNow
         let lastActivity = pendingOutput ? lastProgress : max(lastReceive, lastProgress)
         let deadline = lastActivity &+ timeout
         if now >= deadline { return .expired }

@@ -9,7 +9,7 @@ extension Worker where Ring: ~Copyable {
     static var acceptRetryMilliseconds: UInt64 { 100 }
 
     func acceptTag(_ listener: Int) -> OperationTag {
-        OperationTag(.accept, slot: UInt32(listener), generation: listeners[listener].generation)
+        OperationTag(.accept, slot: UInt32(listener), generation: listeners[listener].pointee.generation)
     }
 
     var hasRoom: Bool {
@@ -18,13 +18,13 @@ extension Worker where Ring: ~Copyable {
 
     mutating func armAccept(_ listener: Int) {
         guard hasRoom else { return pauseAccepting(listener) }
-        listeners[listener].isAcceptArmed = true
-        ring.prepareAccept(on: listeners[listener].socket, tag: acceptTag(listener))
+        listeners[listener].pointee.isAcceptArmed = true
+        ring.prepareAccept(on: listeners[listener].pointee.socket, tag: acceptTag(listener))
     }
 
     private mutating func pauseAccepting(_ listener: Int) {
-        guard !listeners[listener].isPaused else { return }
-        listeners[listener].isPaused = true
+        guard !listeners[listener].pointee.isPaused else { return }
+        listeners[listener].pointee.isPaused = true
         if pausedListeners == 0 { acceptRetryAt = now &+ Self.acceptRetryMilliseconds }
         pausedListeners += 1
         link.pointee.acceptPauses.addAsOnlyWriter(1)
@@ -39,23 +39,23 @@ extension Worker where Ring: ~Copyable {
         hasFreedDescriptor = false
         acceptRetryAt = now &+ Self.acceptRetryMilliseconds
         guard hasRoom, !isStopping else { return }
-        for index in listeners.indices where listeners[index].isPaused {
-            listeners[index].isPaused = false
+        for index in listeners.indices where listeners[index].pointee.isPaused {
+            listeners[index].pointee.isPaused = false
             pausedListeners -= 1
-            if listeners[index].state == .open { armAccept(index) }
+            if listeners[index].pointee.state == .open { armAccept(index) }
         }
     }
 
     mutating func acceptCompleted(_ completion: Completion) {
         let index = Int(completion.tag.slot)
-        guard index < listeners.count, listeners[index].generation == completion.tag.generation else {
+        guard index < listeners.count, listeners[index].pointee.generation == completion.tag.generation else {
             countStale()
             if completion.result >= 0 { ring.close(completion.result, reset: false) }
             return
         }
-        listeners[index].isAcceptArmed = false
+        listeners[index].pointee.isAcceptArmed = false
         if completion.result >= 0 { begin(completion.result, at: index) }
-        switch listeners[index].state {
+        switch listeners[index].pointee.state {
         case .open where isStopping: break
         case .open: rearmAccept(index, after: completion.result)
         case .closing:
@@ -76,14 +76,14 @@ extension Worker where Ring: ~Copyable {
 
     /// Serves what is queued on a listener that no ring waits on any more.
     mutating func drain(_ listener: Int) {
-        while case .success(let socket) = ring.acceptNow(on: listeners[listener].socket) {
+        while case .success(let socket) = ring.acceptNow(on: listeners[listener].pointee.socket) {
             begin(socket, at: listener)
         }
     }
 
     /// A connection is there: give it a slot and a backend, or end it at once.
     private mutating func begin(_ socket: Int32, at listener: Int) {
-        guard let table = listeners[listener].table else { return ring.close(socket, reset: false) }
+        guard let table = listeners[listener].pointee.table else { return ring.close(socket, reset: false) }
         let counters = table.pointee.record.pointee.counters.block(of: index)
         counters.pointee.connections.addAsOnlyWriter(1)
         guard hasRoom, let backend = table.pointee.chooseBackend(excluding: TriedBackends()) else {
@@ -91,21 +91,26 @@ extension Worker where Ring: ~Copyable {
             return ring.close(socket, reset: false)
         }
         guard let place = sessions.allocate() else { preconditionFailure("there was room") }
-        if place.isNew { timers.register(place.index) }
+        let slot = sessions[place.index]
+        if place.isNew {
+            timers.register(place.index)
+            slot.pointee.isDirty = false
+        }
         counters.pointee.active.addAsOnlyWriter(1)
         link.pointee.sessions.addAsOnlyWriter(1)
-        sessions[place.index].initialize(
+        slot.initialize(
             to: SessionSlot(
                 generation: place.generation,
                 isOccupied: true,
-                isDirty: false,
+                // The slot's last session may have left it on the list.
+                isDirty: slot.pointee.isDirty,
                 isStarved: false,
                 hasConnectTimedOut: false,
                 closesDownstreamByReset: false,
                 closesUpstreamByReset: false,
                 isCountedAsEstablished: false,
                 nextFree: SessionTable.none,
-                nextDirty: SessionTable.none,
+                nextDirty: slot.pointee.nextDirty,
                 nextStarved: SessionTable.none,
                 previousStarved: SessionTable.none,
                 session: Session(),
@@ -126,7 +131,7 @@ extension Worker where Ring: ~Copyable {
                 backendCounters: nil
             )
         )
-        connect(place.index, to: backend)
         touch(place.index)
+        connect(place.index, to: backend)
     }
 }

@@ -8,32 +8,32 @@ extension Worker where Ring: ~Copyable {
         guard let next = link.pointee.mailbox.take() else { return }
         view = UnsafePointer(next)
         let entries = next.pointee.listeners
-        while listeners.count < entries.count { listeners.append(WorkerListener()) }
+        if listeners.count < entries.count { listeners.grow(to: entries.count) }
         for index in 0..<entries.count { follow(entries[index], at: index) }
         acknowledgeIfSettled()
     }
 
     /// Brings one listener to the state that the snapshot asks for.
     private mutating func follow(_ entry: ListenerEntry, at index: Int) {
-        if listeners[index].state == entry.state && listeners[index].generation == entry.generation {
-            listeners[index].table = entry.table
+        if listeners[index].pointee.state == entry.state && listeners[index].pointee.generation == entry.generation {
+            listeners[index].pointee.table = entry.table
             return
         }
-        let isSame = listeners[index].generation == entry.generation
-        precondition(isSame || !listeners[index].isAcceptArmed, "a listener's place was given away while in use")
-        if listeners[index].isPaused {
-            listeners[index].isPaused = false
+        let isSame = listeners[index].pointee.generation == entry.generation
+        precondition(isSame || !listeners[index].pointee.isAcceptArmed, "a listener's place was given away while in use")
+        if listeners[index].pointee.isPaused {
+            listeners[index].pointee.isPaused = false
             pausedListeners -= 1
         }
-        listeners[index].state = entry.state
-        listeners[index].generation = entry.generation
-        listeners[index].socket = entry.socket
-        listeners[index].table = entry.table
+        listeners[index].pointee.state = entry.state
+        listeners[index].pointee.generation = entry.generation
+        listeners[index].pointee.socket = entry.socket
+        listeners[index].pointee.table = entry.table
         switch entry.state {
         case .open:
             if !isStopping { armAccept(index) }
         case .closing:
-            if listeners[index].isAcceptArmed {
+            if listeners[index].pointee.isAcceptArmed {
                 listenersLettingGo += 1
                 ring.prepareCancel(acceptTag(index))
             }
@@ -52,7 +52,7 @@ extension Worker where Ring: ~Copyable {
 
     /// Before the thread ends: takes every accept back.
     mutating func letGoOfListeners() {
-        for index in listeners.indices where listeners[index].isAcceptArmed {
+        for index in listeners.indices where listeners[index].pointee.isAcceptArmed {
             ring.prepareCancel(acceptTag(index))
         }
     }

@@ -89,9 +89,9 @@ extension Worker where Ring: ~Copyable {
         if slot.pointee.session.phase == .closing { return closeJoin(index) }
         if completion.result > 0 {
             if side == .downstream {
-                slot.pointee.downstreamClock.sendProgressed(now: now)
+                slot.pointee.downstreamClock.sent(now: now)
             } else {
-                slot.pointee.upstreamClock.sendProgressed(now: now)
+                slot.pointee.upstreamClock.sent(now: now)
             }
         } else {
             switch -completion.result {
@@ -164,9 +164,9 @@ extension Worker where Ring: ~Copyable {
         )
         slot.pointee.session.withFlow(from: side.other) { $0.sendSubmitted(bytes) }
         if side == .downstream {
-            slot.pointee.downstreamClock.sendStarted(now: now)
+            slot.pointee.downstreamClock.sent(now: now)
         } else {
-            slot.pointee.upstreamClock.sendStarted(now: now)
+            slot.pointee.upstreamClock.sent(now: now)
         }
     }
 

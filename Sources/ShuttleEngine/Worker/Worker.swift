@@ -15,7 +15,7 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
     var sessions: SessionTable
     var timers: TimerWheel
     /// At the indices that snapshots use.
-    var listeners: [WorkerListener] = []
+    var listeners = ListenerTable()
     var view: UnsafePointer<SnapshotView>?
     /// Milliseconds, read once per turn.
     var now: UInt64
@@ -71,7 +71,7 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
 
     private var isIdle: Bool {
         guard sessions.count == 0 else { return false }
-        for listener in listeners where listener.isAcceptArmed { return false }
+        for place in listeners.indices where listeners[place].pointee.isAcceptArmed { return false }
         return true
     }
 

@@ -10,6 +10,8 @@ struct WorkerLink: ~Copyable {
     let acknowledgedEpoch = Atomic<UInt64>(0)
     /// Set by control, never cleared.
     let commands = Atomic<UInt8>(0)
+    /// Set by the worker before it releases its ring: there is nobody to wake any more.
+    let hasEnded = Atomic<Bool>(false)
     /// Written by the worker.
     let sessions = Atomic<Int>(0)
     /// Completions for slots that were given to somebody else. Written by the worker.

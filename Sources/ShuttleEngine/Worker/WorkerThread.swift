@@ -57,6 +57,7 @@ final class WorkerThread {
         )
         guard var worker else { preconditionFailure("no address space for sessions") }
         worker.run()
+        context.pointee.link.pointee.hasEnded.store(true, ordering: .releasing)
         worker.shutdown()
     }
 
@@ -64,7 +65,8 @@ final class WorkerThread {
     func stop() {
         guard let thread else { return }
         link.pointee.command(WorkerLink.stopCommand)
-        while !waker.wake() { usleep(1000) }
+        // A ring whose completion queue is full cannot be woken, and has work that makes it look by itself.
+        while !link.pointee.hasEnded.load(ordering: .acquiring), !waker.wake() { usleep(1000) }
         thread.join()
         self.thread = nil
     }

@@ -1,0 +1,119 @@
+// Owns the routes: which path and method mean what, and what is said where they mean nothing.
+// Leaves to others: carrying requests out (the resources), and which names services may have (ConfigurationNames).
+
+import Hummingbird
+import ShuttleEngine
+
+/// What a path stands for.
+enum AdminRoute: Equatable, Sendable {
+    /// `/` and `/_stats`: every service with its statistics.
+    case statistics
+    /// `/config` and `/_config`: the whole configuration.
+    case configuration
+    case health(HealthProbe)
+    /// `/{service}`
+    case service(String)
+    /// `/{service}/{backend}`
+    case backend(service: String, name: String)
+
+    /// Every method that is served anywhere.
+    static let everyMethod: [HTTPRequest.Method] = [.get, .head, .put, .post, .delete]
+
+    /// The methods that are served, in the order `Allow` lists them. `HEAD` goes where `GET` goes.
+    var methods: [HTTPRequest.Method] {
+        switch self {
+        case .statistics, .health: return [.get, .head]
+        case .configuration: return [.get, .head, .put]
+        case .service, .backend: return AdminRoute.everyMethod
+        }
+    }
+
+    /// Finds the route of a request target's path, percent-encoded as it came.
+    ///
+    /// A path means one thing and is never tidied up: a trailing slash, a doubled one, `.` and `..` lead nowhere, so that
+    /// no two spellings name the same service.
+    init(path: Substring) throws(ProblemDetails) {
+        guard path.hasPrefix("/") else {
+            throw ProblemDetails(
+                .malformedRequest, "the request target is \(Quoted(path)); it must be a path that starts with /"
+            )
+        }
+        if path == "/" {
+            self = .statistics
+            return
+        }
+        var segments: [String] = []
+        for raw in path.dropFirst().split(separator: "/", omittingEmptySubsequences: false) {
+            guard let segment = PercentEncoding.decode(raw) else {
+                throw ProblemDetails(
+                    .malformedRequest,
+                    "the path \(Quoted(path)) is not well formed: % must be followed by two hexadecimal digits, and "
+                        + "what they stand for must be UTF-8"
+                )
+            }
+            segments.append(segment)
+        }
+        guard !segments.contains(where: \.isEmpty) else {
+            throw ProblemDetails(
+                .notFound, "the path \(Quoted(path)) has an empty segment; write it without doubled or trailing slashes"
+            )
+        }
+        guard !segments.contains(where: { $0 == "." || $0 == ".." }) else {
+            throw ProblemDetails(.notFound, "the path \(Quoted(path)) has a segment of dots; write out where it leads")
+        }
+        try self.init(segments: segments, path: path)
+    }
+
+    private init(segments: [String], path: Substring) throws(ProblemDetails) {
+        let first = segments[0]
+        if ConfigurationNames.reservedForRoutes.contains(first) {
+            let route: AdminRoute?
+            switch first {
+            case "config", "_config": route = .configuration
+            case "_stats": route = .statistics
+            default: route = HealthProbe(rawValue: first).map { .health($0) }
+            }
+            guard let route, segments.count == 1 else {
+                throw ProblemDetails(
+                    .notFound,
+                    "\(Quoted(path)) is not a resource; /\(first) is reserved, so that no service or backend is below it"
+                )
+            }
+            self = route
+            return
+        }
+        switch segments.count {
+        case 1: self = .service(first)
+        case 2: self = .backend(service: first, name: segments[1])
+        default:
+            throw ProblemDetails(
+                .notFound,
+                "the path \(Quoted(path)) has \(segments.count) segments; services are at /{service}, backends at "
+                    + "/{service}/{backend}"
+            )
+        }
+    }
+
+    /// Checks that the route has this method.
+    func check(method: HTTPRequest.Method) throws(ProblemDetails) {
+        guard !methods.contains(method) else {
+            return
+        }
+        let allowed = methods.map(\.rawValue).joined(separator: ", ")
+        throw ProblemDetails(
+            .methodNotAllowed,
+            "\(Quoted(method.rawValue)) is not served here; use one of \(allowed)",
+            headers: [.allow: allowed]
+        )
+    }
+}
+
+/// What can be asked about the process's health.
+enum HealthProbe: String, CaseIterable, Sendable {
+    /// Whether it runs at all: false answers call for a restart.
+    case livez
+    /// Whether it takes new connections and changes.
+    case readyz
+    /// The same under the older name.
+    case healthz
+}

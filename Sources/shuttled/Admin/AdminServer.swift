@@ -1,0 +1,161 @@
+// Owns the admin endpoint at work: accepting on the control loop, a pipeline for each connection, and stopping.
+// Leaves to others: the socket (AdminListener), connections (ConnectionHandler), answers (AdminResponder).
+
+import Glibc
+import Hummingbird
+import HummingbirdCore
+import Logging
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+import ServiceLifecycle
+import ShuttleEngine
+
+/// Serves the admin API on a listener until it is asked to stop.
+///
+/// Hummingbird reads requests and writes answers; accepting is done here, because the socket is bound before anything
+/// runs and because places are given away by usefulness. Everything runs on the loop of `group`, tasks too when `run` is
+/// called with the loop's executor as its preference.
+struct AdminServer: Service {
+    private let listener: AdminListener
+    private let responder: AdminResponder
+    private let group: any EventLoopGroup
+    private let logger: Logger
+    /// Called on the way when the endpoint takes requests, with the address that it listens on.
+    private let onRunning: @Sendable (String) -> Void
+
+    init(
+        listener: AdminListener, responder: AdminResponder, group: any EventLoopGroup, logger: Logger,
+        onRunning: @escaping @Sendable (String) -> Void = { _ in }
+    ) {
+        self.listener = listener
+        self.responder = responder
+        self.group = group
+        self.logger = logger
+        self.onRunning = onRunning
+    }
+
+    struct AlreadyRun: Error {}
+
+    func run() async throws {
+        guard let descriptor = listener.takeDescriptor() else {
+            throw AlreadyRun()
+        }
+        defer { listener.close() }
+        let limits = responder.limits
+        let loop = group.any()
+        let table = NIOLoopBoundBox.makeBoxSendingValue(
+            ConnectionTable(connectionsMax: limits.connectionsMax), eventLoop: loop
+        )
+        let http = HTTP1Channel(
+            responder: respond,
+            configuration: .init(
+                httpDecoderConfiguration: .init(
+                    maxHeaderFieldSize: limits.headerFieldBytesMax, maxHeaderListSize: limits.headerBytesMax,
+                    maxHeaderFieldCount: limits.headerFieldsMax
+                )
+            )
+        )
+        let accepted = AcceptedConnections<HTTP1Channel.Value>()
+        let logger = self.logger
+        let server = try await ServerBootstrap(group: loop)
+            // One by one, so that each newcomer finds the places as they are.
+            .serverChannelOption(.maxMessagesPerRead, value: 1)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(
+                        AdmissionHandler(table: table.value, limits: limits)
+                    )
+                }
+            }
+            // A client may close its side when it has said what it wants, and still read the answer.
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .childChannelInitializer { channel in
+                http.setup(channel: channel, logger: logger).flatMapThrowing { connection in
+                    try AdminServer.addHandler(to: channel, table: table.value, limits: limits)
+                    accepted.push(connection)
+                }
+            }
+            .withBoundSocket(descriptor).get()
+        server.closeFuture.whenComplete { _ in accepted.finish() }
+        onRunning(listener.boundAddress)
+        await serve(accepted, http, on: server, table: table)
+    }
+
+    /// Serves connections until the listening channel is closed and the last one has ended.
+    private func serve(
+        _ accepted: AcceptedConnections<HTTP1Channel.Value>, _ http: HTTP1Channel, on server: any Channel,
+        table: NIOLoopBoundBox<ConnectionTable>
+    ) async {
+        let logger = self.logger
+        let stopTimeout = responder.limits.stopTimeout
+        await withTaskCancellationHandler {
+            await withGracefulShutdownHandler {
+                await withDiscardingTaskGroup { connections in
+                    while let connection = await accepted.next() {
+                        connections.addTask { await http.handle(value: connection, logger: logger) }
+                    }
+                }
+            } onGracefulShutdown: {
+                server.eventLoop.execute {
+                    listener.removeSocketFile()
+                    server.close(promise: nil)
+                    table.value.finishAll()
+                    server.eventLoop.scheduleTask(in: stopTimeout) { table.value.evictAll() }
+                }
+            }
+        } onCancel: {
+            server.eventLoop.execute {
+                listener.removeSocketFile()
+                server.close(promise: nil)
+                table.value.evictAll()
+            }
+        }
+    }
+
+    /// Puts the connection's handler right behind the parser and gives it a place.
+    private static func addHandler(to channel: any Channel, table: ConnectionTable, limits: AdminLimits) throws {
+        let pipeline = channel.pipeline.syncOperations
+        let parser = try pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)
+        let requestLine = RequestLineTap()
+        let handler = ConnectionHandler(table: table, requestLine: requestLine, limits: limits)
+        try pipeline.addHandler(requestLine, position: .before(parser))
+        try pipeline.addHandler(handler, position: .after(parser))
+        guard table.admit(handler, now: .now()) else {
+            throw ChannelError.ioOnClosedChannel
+        }
+    }
+
+    // MARK: Requests
+
+    @Sendable private func respond(
+        _ request: Request, writer: consuming ResponseWriter, channel: any Channel
+    ) async throws {
+        var logger = logger
+        logger[metadataKey: "request"] = "\(RequestID())"
+        let peer = await AdminServer.peer(of: channel)
+        var response = try await responder.respond(
+            to: request, arrivedAt: channel.localAddress, from: peer, logger: logger
+        ) {
+            channel.triggerUserOutboundEvent(ConnectionHandler.Event.bodyWanted, promise: nil)
+        }
+        response.headers[.date] = HTTPDate.now()
+        try await writer.write(response: response.head, body: response.body)
+    }
+
+    /// `struct ucred`, which the C library hides.
+    private struct PeerCredentials: Sendable {
+        var process: pid_t = 0
+        var user: uid_t = 0
+        var group: gid_t = 0
+    }
+
+    private static func peer(of channel: any Channel) async -> String {
+        if let address = channel.remoteAddress, let host = address.ipAddress, let port = address.port {
+            return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+        }
+        let credentials = try? await (channel as? any SocketOptionProvider)?
+            .unsafeGetSocketOption(level: .socket, name: .init(rawValue: SO_PEERCRED)).get() as PeerCredentials?
+        return credentials.map { "unix (pid \($0.process), uid \($0.user))" } ?? "unix"
+    }
+}

@@ -1,0 +1,34 @@
+// Owns `/config`: the whole configuration, read and replaced at once.
+// Leaves to others: parts of it (ServiceResource, BackendResource).
+
+import Hummingbird
+
+struct ConfigurationResource: Sendable {
+    let control: any AdminControl
+
+    /// In a form that can be saved and used as a configuration file unchanged.
+    func get() async -> Response {
+        .json(ConfigurationEncoder.bytes(of: await control.configuration()))
+    }
+
+    func put(_ request: AdminRequest) async throws -> Response {
+        try await request.change(
+            control, max: request.limits.configurationBytesMax, decode: ConfigurationResource.decode
+        )
+    }
+
+    @Sendable private static func decode(
+        _ bytes: [UInt8]
+    ) throws(ConfigurationDecodingError) -> AdminRequest.DecodedChange {
+        let document: JSONDocument
+        do throws(JSONSyntaxError) {
+            document = try JSONDocument(parsing: bytes)
+        } catch {
+            throw ConfigurationDecodingError(error)
+        }
+        return AdminRequest.DecodedChange(
+            change: .replaceAll(try ConfigurationDecoder.services(from: document)),
+            pointerPrefix: ConfigurationDecoder.servicesPointer(in: document)
+        )
+    }
+}

@@ -1,0 +1,29 @@
+// Owns `/{service}`: one service's statistics, creating, replacing and removing it.
+// Leaves to others: its backends one by one (BackendResource).
+
+import Hummingbird
+import ShuttleEngine
+
+struct ServiceResource: Sendable {
+    let control: any AdminControl
+    let name: String
+
+    func get() async throws -> Response {
+        guard let service = await control.statistics().first(where: { $0.configuration.name == name }) else {
+            throw ProblemDetails.unknownService(name)
+        }
+        return .json(StatisticsEncoder.bytes(of: service))
+    }
+
+    /// Creates or replaces the service; the backends in the body are the ones it has then.
+    func put(_ request: AdminRequest) async throws -> Response {
+        let name = self.name
+        return try await request.change(control, max: request.limits.objectBytesMax) { bytes throws(ConfigurationDecodingError) in
+            AdminRequest.DecodedChange(change: .putService(try ConfigurationDecoder.service(parsing: bytes, named: name)))
+        }
+    }
+
+    func delete(_ request: AdminRequest) async throws -> Response {
+        try await request.change(control, to: .deleteService(name: name))
+    }
+}

@@ -1,0 +1,71 @@
+// Owns the printed form of statistics: the configuration's fields in their order, then the live ones, backends last.
+// Leaves to others: gathering them (ControlPlane), and the fields of a configuration (ConfigurationEncoder).
+
+import ShuttleEngine
+
+/// Prints statistics under the names that clients know.
+enum StatisticsEncoder {
+    /// All services, as `GET /` answers.
+    static func bytes(of services: [ServiceStatistics]) -> [UInt8] {
+        let backendCount = services.reduce(0) { $0 + $1.backends.count }
+        var writer = JSONWriter(capacity: 64 + services.count * 448 + backendCount * 320)
+        writer.list { writer in
+            for service in services {
+                write(service, to: &writer)
+            }
+        }
+        return writer.finish(trailingNewline: true)
+    }
+
+    static func bytes(of service: ServiceStatistics) -> [UInt8] {
+        var writer = JSONWriter(capacity: 512 + service.backends.count * 320)
+        write(service, to: &writer)
+        return writer.finish(trailingNewline: true)
+    }
+
+    static func bytes(of backend: BackendStatistics) -> [UInt8] {
+        var writer = JSONWriter()
+        write(backend, to: &writer)
+        return writer.finish(trailingNewline: true)
+    }
+
+    private static func write(_ service: ServiceStatistics, to writer: inout JSONWriter) {
+        writer.object { writer in
+            ConfigurationEncoder.writeFields(of: service.configuration, to: &writer)
+            for field in ServiceStatisticsField.allCases {
+                writer.name(field.rawValue)
+                switch field {
+                case .sent: writer.value(service.sentBytes)
+                case .received: writer.value(service.receivedBytes)
+                case .errors: writer.value(service.errors)
+                case .connections: writer.value(service.connections)
+                case .active: writer.value(service.active)
+                }
+            }
+            writer.list("backends") { writer in
+                for backend in service.backends {
+                    write(backend, to: &writer)
+                }
+            }
+        }
+    }
+
+    private static func write(_ backend: BackendStatistics, to writer: inout JSONWriter) {
+        writer.object { writer in
+            ConfigurationEncoder.writeFields(of: backend.configuration, to: &writer)
+            for field in BackendStatisticsField.allCases {
+                writer.name(field.rawValue)
+                switch field {
+                case .up: writer.value(backend.isUp)
+                case .sent: writer.value(backend.sentBytes)
+                case .received: writer.value(backend.receivedBytes)
+                case .errors: writer.value(backend.errors)
+                case .connections: writer.value(backend.connections)
+                case .active: writer.value(backend.active)
+                case .checkSuccess: writer.value(backend.checkSuccesses)
+                case .checkFail: writer.value(backend.checkFailures)
+                }
+            }
+        }
+    }
+}

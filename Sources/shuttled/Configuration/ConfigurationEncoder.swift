@@ -1,0 +1,70 @@
+// Owns the printed form of a configuration: which fields, in which order, sorted how.
+// Leaves to others: JSON itself (JSONWriter), the field table (ConfigurationField), statistics, which print the same
+// fields and then their own.
+
+import ShuttleEngine
+
+/// Prints configurations so that what was printed can be read back as it was.
+enum ConfigurationEncoder {
+    /// The whole configuration as a list, services sorted by name, with a trailing newline: answers and state files.
+    static func bytes(of services: [ServiceConfiguration]) -> [UInt8] {
+        let backendCount = services.reduce(0) { $0 + $1.backends.count }
+        var writer = JSONWriter(capacity: 64 + services.count * 320 + backendCount * 160)
+        write(services, to: &writer)
+        return writer.finish(trailingNewline: true)
+    }
+
+    /// One service or backend, with a trailing newline.
+    static func bytes(of object: some ConfigurationObject) -> [UInt8] {
+        var writer = JSONWriter()
+        write(object, to: &writer)
+        return writer.finish(trailingNewline: true)
+    }
+
+    static func write(_ services: [ServiceConfiguration], to writer: inout JSONWriter) {
+        writer.list { writer in
+            for service in sorted(services) {
+                write(service, to: &writer)
+            }
+        }
+    }
+
+    /// Services in the order in which they are printed everywhere: by name, byte by byte.
+    static func sorted(_ services: [ServiceConfiguration]) -> [ServiceConfiguration] {
+        services.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+    }
+
+    /// An object with all its fields; a service includes its backends.
+    static func write<Object: ConfigurationObject>(_ object: Object, to writer: inout JSONWriter) {
+        writer.object { writer in
+            writeFields(of: object, to: &writer)
+            for field in Object.fields {
+                guard case .backends(let path) = field.kind else {
+                    continue
+                }
+                writer.list(field.name) { writer in
+                    for backend in object[keyPath: path] {
+                        write(backend, to: &writer)
+                    }
+                }
+            }
+        }
+    }
+
+    /// The fields of an object that hold one value each, into an object that is open: for printing them with others.
+    /// A service's backends are the caller's to print, under `ServiceConfiguration.backendsName`.
+    static func writeFields<Object: ConfigurationObject>(of object: Object, to writer: inout JSONWriter) {
+        for field in Object.fields {
+            switch field.kind {
+            case .name(let path), .address(let path, _):
+                writer.member(field.name, object[keyPath: path])
+            case .integer(let path, _), .milliseconds(let path, _):
+                writer.member(field.name, object[keyPath: path])
+            case .balance(let path):
+                writer.member(field.name, object[keyPath: path].rawValue)
+            case .backends:
+                break
+            }
+        }
+    }
+}

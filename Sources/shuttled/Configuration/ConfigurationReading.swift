@@ -1,0 +1,216 @@
+// Owns reading objects and their fields by the field tables, and collecting what is wrong on the way.
+// Leaves to others: the documents they are in (ConfigurationDecoder), the rules beyond types (ConfigurationValidator).
+
+import ShuttleEngine
+
+/// One document being read. Where a value cannot be used, the issue is noted and the default stands in for it.
+struct ConfigurationReading {
+    let document: JSONDocument
+    private(set) var issues: [ConfigurationIssue] = []
+    /// Pointers that have an issue: what is there needs no second one.
+    private(set) var reported: Set<String> = []
+
+    init(document: JSONDocument) {
+        self.document = document
+    }
+
+    /// Whether enough issues have been collected to stop.
+    var isFull: Bool {
+        issues.count >= ConfigurationIssue.countMax
+    }
+
+    mutating func add(_ issue: ConfigurationIssue) {
+        if !isFull, reported.insert(issue.pointer).inserted {
+            issues.append(issue)
+        }
+    }
+
+    /// An issue with a member of the document's root.
+    mutating func add(_ member: JSONValue, _ detail: String) {
+        add(ConfigurationIssue(pointer: "/" + JSONPointer.escape(member.name ?? ""), detail: detail))
+    }
+
+    /// Takes up issues that were found in what has been read.
+    mutating func merge(_ issues: [ConfigurationIssue]) {
+        for issue in issues {
+            add(issue)
+        }
+    }
+
+    /// Throws the issues, if there are any, in the order of the document.
+    func finish() throws(ConfigurationDecodingError) {
+        if issues.isEmpty {
+            return
+        }
+        throw ConfigurationDecodingError(issues, in: document, isTruncated: isFull)
+    }
+
+    // MARK: Objects
+
+    /// The objects in a list, each read into a copy of `blank`. Where one is no object, the blank keeps its place.
+    mutating func list<Object: StatisticsObject>(
+        _ value: JSONValue, at pointer: String, countMax: Int, blank: Object
+    ) -> [Object] {
+        let count = value.children.reduce(0) { count, _ in count + 1 }
+        let tooMany = ConfigurationValidator.countIssue(
+            count, of: Object.objectName, max: countMax, pointer: pointer
+        )
+        if let tooMany {
+            add(tooMany)
+            return []
+        }
+        var objects: [Object] = []
+        objects.reserveCapacity(count)
+        for (index, element) in value.children.enumerated() where !isFull {
+            var object = blank
+            self.object(element, at: "\(pointer)/\(index)", into: &object)
+            objects.append(object)
+        }
+        return objects
+    }
+
+    /// Reads an object's fields into `object`. `pathName` is the name that the request's path gives it.
+    mutating func object<Object: StatisticsObject>(
+        _ value: JSONValue, at pointer: String, into object: inout Object, named pathName: String? = nil
+    ) {
+        guard value.kind == .object else {
+            add(
+                ConfigurationIssue(
+                    pointer: pointer,
+                    detail: "this \(Object.objectName) is \(Self.describe(value)); it must be an object"
+                )
+            )
+            return
+        }
+        let fields = Object.fields
+        var isGiven = Array(repeating: false, count: fields.count)
+        for member in value.children where !isFull {
+            let name = member.name ?? ""
+            if let index = fields.firstIndex(where: { $0.name == name }) {
+                isGiven[index] = true
+                if let detail = read(member, fields[index], at: pointer, into: &object, named: pathName) {
+                    add(ConfigurationIssue(pointer: "\(pointer)/\(name)", detail: detail))
+                }
+            } else if !Object.statisticsNames.contains(name) {
+                add(
+                    ConfigurationIssue(
+                        pointer: "\(pointer)/\(JSONPointer.escape(name))",
+                        detail: Self.unknown(name, in: Object.self)
+                    )
+                )
+            }
+        }
+        for (index, field) in fields.enumerated() where field.isRequired && !isGiven[index] {
+            if case .name = field.kind, pathName != nil {
+                continue
+            }
+            add(
+                ConfigurationIssue(
+                    pointer: "\(pointer)/\(field.name)",
+                    detail: "\"\(field.name)\" is missing; a \(Object.objectName) needs one: \(field.requirement)"
+                )
+            )
+        }
+    }
+
+    /// Reads one field's value into `object`. Returns what is wrong with it.
+    private mutating func read<Object: StatisticsObject>(
+        _ value: JSONValue,
+        _ field: ConfigurationField<Object>,
+        at pointer: String,
+        into object: inout Object,
+        named pathName: String?
+    ) -> String? {
+        switch field.kind {
+        case .name(let path):
+            guard let string = value.string else {
+                return Self.unusable(value, field)
+            }
+            if let pathName, pathName != string {
+                return "\"\(field.name)\" is \(Quoted(string)), but the path says \(Quoted(pathName)); "
+                    + "leave it out, or make both the same"
+            }
+            object[keyPath: path] = string
+        case .address(let path, _):
+            guard let string = value.string else {
+                return Self.unusable(value, field)
+            }
+            object[keyPath: path] = string
+        case .integer(let path, _), .milliseconds(let path, _):
+            guard let integer = value.integer else {
+                return Self.unusable(value, field)
+            }
+            object[keyPath: path] = integer
+        case .balance(let path):
+            guard let balance = value.string.flatMap(BalanceAlgorithm.init(rawValue:)) else {
+                return Self.unusable(value, field)
+            }
+            object[keyPath: path] = balance
+        case .backends(let path):
+            guard value.kind == .list else {
+                return Self.unusable(value, field)
+            }
+            object[keyPath: path] = list(
+                value,
+                at: "\(pointer)/\(field.name)",
+                countMax: ConfigurationRanges.backendsPerService.upperBound,
+                blank: BackendConfiguration(name: "", address: "")
+            )
+        }
+        return nil
+    }
+
+    // MARK: Messages
+
+    /// What was found and what is needed.
+    private static func unusable<Object>(_ value: JSONValue, _ field: ConfigurationField<Object>) -> String {
+        var remedy = "it must be \(field.requirement)"
+        switch (value.kind, field.kind) {
+        case (.null, _) where !field.isRequired:
+            remedy = "leave it out for the default, or make it \(field.requirement)"
+        case (.string, .integer), (.string, .milliseconds):
+            if value.string.flatMap({ Int($0) }) != nil {
+                remedy += ", without quotes"
+            }
+        default:
+            break
+        }
+        return "\"\(field.name)\" is \(describe(value)); \(remedy)"
+    }
+
+    /// A value as messages name it.
+    static func describe(_ value: JSONValue) -> String {
+        switch value.kind {
+        case .null:
+            return "null"
+        case .bool:
+            return value.bool == true ? "true" : "false"
+        case .number:
+            let text = value.numberText ?? ""
+            return text.utf8.count <= 40 ? text : "\(text.prefix(40))… (\(text.utf8.count) digits)"
+        case .string:
+            return "the string \(Quoted(value.string ?? ""))"
+        case .list:
+            return "a list"
+        case .object:
+            return "an object"
+        }
+    }
+
+    /// What to say of a field that an object does not have.
+    private static func unknown<Object: ConfigurationObject>(_ name: String, in type: Object.Type) -> String {
+        let intro = "\(Quoted(name)) is not a field of a \(Object.objectName)"
+        let homes = [
+            (ServiceConfiguration.objectName, ServiceConfiguration.fields.map(\.name)),
+            (BackendConfiguration.objectName, BackendConfiguration.fields.map(\.name)),
+        ]
+        for (home, names) in homes where names.contains(name) {
+            return "\(intro) but of a \(home); move it there"
+        }
+        let names = Object.fields.map(\.name)
+        if let nearest = FieldSuggestion.nearest(to: name, among: names) {
+            return "\(intro); did you mean \"\(nearest)\"?"
+        }
+        return "\(intro); remove it, or use one of \(names.joined(separator: ", "))"
+    }
+}

@@ -1,0 +1,44 @@
+// Owns the names of the fields that statistics add to a configuration. Printing statistics uses them, and reading a
+// configuration passes over them, so that what was read from a service can be changed and written back.
+// Leaves to others: the values.
+
+import ShuttleEngine
+
+/// What statistics say of a service, beside its configuration. A new case is known on input as well.
+enum ServiceStatisticsField: String, CaseIterable {
+    /// Bytes from clients to backends.
+    case sent
+    /// Bytes from backends to clients.
+    case received
+    case errors
+    /// Accepted ever.
+    case connections
+    case active
+}
+
+/// What statistics say of a backend, beside its configuration. A new case is known on input as well.
+enum BackendStatisticsField: String, CaseIterable {
+    case up
+    case sent
+    case received
+    case errors
+    /// Established ever.
+    case connections
+    case active
+    case checkSuccess = "check_success"
+    case checkFail = "check_fail"
+}
+
+/// A configuration object that statistics are kept of.
+protocol StatisticsObject: ConfigurationObject {
+    /// Names that are passed over on input.
+    static var statisticsNames: Set<String> { get }
+}
+
+extension ServiceConfiguration: StatisticsObject {
+    static let statisticsNames = Set(ServiceStatisticsField.allCases.map(\.rawValue))
+}
+
+extension BackendConfiguration: StatisticsObject {
+    static let statisticsNames = Set(BackendStatisticsField.allCases.map(\.rawValue))
+}

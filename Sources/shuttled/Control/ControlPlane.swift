@@ -1,0 +1,214 @@
+// Owns the configuration that is live, the one order of its changes, and the end of the data plane.
+// Leaves to others: what a change leads to (NextConfiguration), finding addresses (AddressResolver), carrying it out
+// (ChangeExecutor), checking backends (HealthMonitor), answering requests (Admin).
+
+import Logging
+import NIOCore
+import ShuttleEngine
+
+/// The one writer: every change of the configuration passes here, one after the other, in order of arrival.
+///
+/// It runs on the control loop, like everything else of the control side.
+actor ControlPlane {
+    nonisolated let loop: any EventLoop
+    private nonisolated let executor: any SerialExecutor
+    nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+    private let logger: Logger
+    private let dataPlane: any DataPlane
+    private let resolver: AddressResolver
+    private let changes: ChangeExecutor
+    private let health: HealthMonitor
+    private let turnstile = Turnstile()
+
+    /// Sorted by name.
+    private var services: [AppliedService] = []
+    private var servicesByName: [String: AppliedService] = [:]
+    private var hasStarted = false
+    /// Whether the state file holds the live configuration.
+    private var isStateCurrent = false
+    private var isShuttingDown = false
+    private var isCut = false
+
+    /// What a control plane is made of; tests replace some of it.
+    struct Parts {
+        var store: StateStore?
+        var lookup: HostLookup
+        var check: HealthCheck
+        var adoptionLimit = ChangeExecutor.adoptionLimit
+        /// Ends the process with a diagnostic.
+        var fault: (String) -> Void
+    }
+
+    init(loop: any EventLoop, dataPlane: sending any DataPlane, parts: sending Parts, logger: Logger) {
+        self.loop = loop
+        self.executor = loop.executor
+        self.logger = logger
+        self.dataPlane = dataPlane
+        resolver = AddressResolver(lookup: parts.lookup)
+        changes = ChangeExecutor(
+            loop: loop, dataPlane: dataPlane, store: parts.store, adoptionLimit: parts.adoptionLimit,
+            fault: parts.fault
+        )
+        health = HealthMonitor(
+            loop: loop, logger: logger, check: parts.check,
+            observer: HealthMonitor.Observer(
+                checked: { identity, succeeded in
+                    dataPlane.recordCheck(service: identity.service, backend: identity.backend, succeeded: succeeded)
+                },
+                changed: { identity, isUp in
+                    dataPlane.setHealth(service: identity.service, backend: identity.backend, isUp: isUp)
+                }
+            )
+        )
+    }
+
+    // MARK: Reading
+
+    /// The configuration that is live, sorted by name.
+    func configuration() -> [ServiceConfiguration] {
+        services.map(\.configuration)
+    }
+
+    /// What every service has done, sorted by name.
+    func statistics() -> [ServiceStatistics] {
+        // Committed in order of names, reported in order of commit.
+        dataPlane.statistics()
+    }
+
+    func readiness() -> Readiness {
+        Readiness(checks: [
+            (
+                "configuration", hasStarted,
+                hasStarted ? "\(services.count) services are applied" : "the configuration is being applied"
+            ),
+            ("rings", true, "\(dataPlane.ringCount) rings, \(dataPlane.sessionCapacity) sessions at most"),
+            (
+                "accepting", !isShuttingDown,
+                isShuttingDown ? "shutting down, \(dataPlane.activeSessions) sessions left" : "taking connections"
+            ),
+        ])
+    }
+
+    // MARK: Changing
+
+    /// Applies a change and returns the whole resulting configuration, sorted by name, once it is durable and every ring
+    /// has taken it up.
+    func apply(
+        _ change: ConfigurationChange, origin: ChangeOrigin
+    ) async throws(ChangeRefusal) -> [ServiceConfiguration] {
+        try await perform(change, origin: origin, persists: true)
+    }
+
+    /// Applies the configuration of the start. It is not written back: the state file changes when somebody changes
+    /// something. `isFromState` says that it came from there.
+    func start(
+        with services: [ServiceConfiguration], isFromState: Bool, origin: ChangeOrigin
+    ) async throws(ChangeRefusal) {
+        _ = try await perform(.replaceAll(services), origin: origin, persists: false)
+        isStateCurrent = isFromState
+        hasStarted = true
+    }
+
+    private func perform(
+        _ change: ConfigurationChange, origin: ChangeOrigin, persists: Bool
+    ) async throws(ChangeRefusal) -> [ServiceConfiguration] {
+        await turnstile.enter()
+        defer { turnstile.leave() }
+        // Asked here and not before: who waits while the shutdown begins has come too late.
+        guard !isShuttingDown else {
+            throw .shuttingDown
+        }
+        let start = NIODeadline.now()
+        let current = configuration()
+        let next = try NextConfiguration(applying: change, prefix: origin.pointerPrefix, to: current)
+        let needsState = persists && changes.store != nil && !isStateCurrent
+        if next.services == current, !needsState {
+            return current
+        }
+        let resolved = try await resolver.resolve(next, live: servicesByName)
+        let conflicts = ListenConflicts.issues(in: resolved, of: next)
+        guard conflicts.isEmpty else {
+            throw .invalid(conflicts)
+        }
+        // Should it fail, what the file holds is written again even if the next change changes nothing.
+        isStateCurrent = false
+        let epoch = try await changes.execute(resolved, of: next, persists: persists) {
+            take(resolved)
+        }
+        isStateCurrent = persists
+        log(ChangePlan(from: current, to: next.services), origin, epoch: epoch, since: start)
+        return next.services
+    }
+
+    /// From here on this is the configuration.
+    private func take(_ resolved: [AppliedService]) {
+        services = resolved
+        servicesByName = Dictionary(uniqueKeysWithValues: resolved.map { ($0.configuration.name, $0) })
+        health.update(
+            resolved.flatMap { service in
+                HealthTarget.targets(
+                    of: service.configuration, backendAddresses: service.resolved.backendAddresses,
+                    checkAddresses: service.checkAddresses
+                )
+            }
+        )
+    }
+
+    private func log(_ plan: ChangePlan, _ origin: ChangeOrigin, epoch: Epoch, since start: NIODeadline) {
+        let milliseconds = Double((NIODeadline.now() - start).nanoseconds / 10_000) / 100
+        logger.info(
+            "configuration changed",
+            metadata: [
+                "change": "\(plan.summary)", "from": "\(origin.peer)", "request": "\(origin.request)",
+                "epoch": "\(epoch)", "ms": "\(milliseconds)",
+            ]
+        )
+    }
+
+    // MARK: Ending
+
+    /// Refuses changes, stops accepting, and waits for the sessions to end: for `limit` at most, and not any longer
+    /// when `cut` is called. Sessions that are left then are cut.
+    func drain(limit: TimeAmount) async {
+        isShuttingDown = true
+        let deadline = NIODeadline.now() + limit
+        // A change that has begun is carried through: it may be durable already.
+        await turnstile.enter()
+        await changes.adopted(dataPlane.stopAccepting())
+        turnstile.leave()
+        logger.info(
+            "draining: no new connections are taken",
+            metadata: ["sessions": "\(dataPlane.activeSessions)", "limit_ms": "\(limit.nanoseconds / 1_000_000)"]
+        )
+        while dataPlane.activeSessions > 0, !isCut, NIODeadline.now() < deadline {
+            await loop.pause(min(.milliseconds(10), deadline - .now()))
+        }
+        let left = dataPlane.activeSessions
+        if left > 0 {
+            logger.warning(
+                "cutting the sessions that are left",
+                metadata: ["sessions": "\(left)", "reason": isCut ? "told so" : "the drain timeout has passed"]
+            )
+            dataPlane.cutSessions()
+        } else {
+            logger.info("drained: every session has ended")
+        }
+    }
+
+    /// Ends a drain at once.
+    func cut() {
+        isCut = true
+    }
+
+    /// Makes no further health checks.
+    func stopHealthChecks() {
+        health.stop()
+    }
+
+    /// Stops the ring threads.
+    func stop() {
+        health.stop()
+        dataPlane.stop()
+    }
+}

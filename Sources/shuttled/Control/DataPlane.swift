@@ -1,0 +1,76 @@
+// Owns what the control plane asks of the data plane: the seam at which tests put one that fails in chosen ways.
+// Leaves to others: doing it (ShuttleEngine's Engine).
+
+import ShuttleEngine
+
+/// The engine as the control plane uses it. Called on the control loop only.
+///
+/// There is one writer, hence one change between `prepare` and `commit` or `abandon` at most.
+protocol DataPlane: AnyObject {
+    var ringCount: Int { get }
+    /// Sessions that fit at the same time.
+    var sessionCapacity: Int { get }
+    /// Sessions now, also those of removed services.
+    var activeSessions: Int { get }
+    /// Binds the listeners of `services` that are new; on failure nothing has changed.
+    func prepare(_ services: [ResolvedService]) throws(ListenFailure)
+    /// Closes what `prepare` opened.
+    func abandon()
+    /// Publishes what was prepared; `progress` says when every ring has taken it up.
+    func commit() -> Epoch
+    func progress(_ epoch: Epoch) -> CommitProgress
+    func setHealth(service: String, backend: String, isUp: Bool)
+    func recordCheck(service: String, backend: String, succeeded: Bool)
+    func statistics() -> [ServiceStatistics]
+    /// Closes every listener; `progress` says when it is done.
+    func stopAccepting() -> Epoch
+    func cutSessions()
+    func stop()
+}
+
+/// The real one. It keeps the prepared change, which cannot be copied and hence not be passed through a protocol.
+final class EngineDataPlane: DataPlane {
+    private let engine: Engine
+    private var prepared: PreparedChange?
+
+    init(_ engine: sending Engine) {
+        self.engine = engine
+    }
+
+    var ringCount: Int { engine.report.ringCount }
+    var sessionCapacity: Int { engine.report.sessionCapacity }
+    var activeSessions: Int { engine.activeSessions }
+
+    func prepare(_ services: [ResolvedService]) throws(ListenFailure) {
+        precondition(prepared == nil, "a change is under way already")
+        prepared = try engine.prepare(services)
+    }
+
+    func abandon() {
+        if let change = prepared.take() {
+            engine.abandon(change)
+        }
+    }
+
+    func commit() -> Epoch {
+        guard let change = prepared.take() else {
+            preconditionFailure("nothing was prepared")
+        }
+        return engine.commit(change)
+    }
+
+    func progress(_ epoch: Epoch) -> CommitProgress { engine.progress(epoch) }
+
+    func setHealth(service: String, backend: String, isUp: Bool) {
+        engine.setHealth(service: service, backend: backend, isUp: isUp)
+    }
+
+    func recordCheck(service: String, backend: String, succeeded: Bool) {
+        engine.recordCheck(service: service, backend: backend, succeeded: succeeded)
+    }
+
+    func statistics() -> [ServiceStatistics] { engine.statistics() }
+    func stopAccepting() -> Epoch { engine.stopAccepting() }
+    func cutSessions() { engine.cutSessions() }
+    func stop() { engine.stop() }
+}

@@ -1,0 +1,78 @@
+// Owns `-check`: whether the files can be used and this machine can run shuttled, in words.
+// Leaves to others: the rules (Configuration, Control) and what the engine finds out.
+
+import ShuttleEngine
+
+/// What `-check` found: everything, not just the first thing. It neither locks nor writes anything, so that it can be
+/// run beside a shuttled that is at work with the same files.
+struct MachineCheck: Sendable {
+    /// What there is to say, in order.
+    private(set) var lines: [String] = []
+    private(set) var isGood = true
+
+    private mutating func problem(_ text: String) {
+        isGood = false
+        lines += text.split(separator: "\n").map(String.init)
+    }
+
+    /// Reads both files, and looks whether the one that would be loaded goes together with this machine's addresses.
+    /// Blocks.
+    mutating func checkFiles(config: String?, state: String?, lookup: @escaping HostLookup) async {
+        var effective: ConfigurationFile?
+        if let config {
+            do throws(ConfigurationFileError) {
+                let file = try ConfigurationFile(reading: config)
+                lines.append("\(config): a valid configuration, \(file.services.count) services")
+                effective = file
+            } catch {
+                problem(error.description)
+            }
+        }
+        if let state {
+            do throws(ConfigurationFileError) {
+                if let file = try ConfigurationFile(readingState: state) {
+                    lines.append("\(state): a valid state, \(file.services.count) services; it wins over -config")
+                    effective = file
+                } else {
+                    lines.append("\(state): no state yet; the default configuration is loaded")
+                }
+            } catch {
+                problem(error.description)
+                effective = nil
+            }
+        }
+        if let effective {
+            await checkAddresses(effective, lookup)
+        }
+    }
+
+    private mutating func checkAddresses(_ file: ConfigurationFile, _ lookup: @escaping HostLookup) async {
+        do throws(ChangeRefusal) {
+            let next = try NextConfiguration(
+                applying: .replaceAll(file.services), prefix: file.servicesPointer, to: []
+            )
+            let services = try await AddressResolver(lookup: lookup).resolve(next, live: [:])
+            let conflicts = ListenConflicts.issues(in: services, of: next)
+            if !conflicts.isEmpty {
+                problem(file.error(conflicts).description)
+            }
+        } catch {
+            guard case .invalid(let issues) = error else {
+                problem("\(file.path): \(error)")
+                return
+            }
+            problem(file.error(issues).description)
+        }
+    }
+
+    /// Creates the rings, as a start would, and lets go of them again.
+    mutating func checkMachine(ringCount: Int) {
+        let limit = ProcessSetup.raiseDescriptorLimit()
+        lines.append("open files: limit \(limit.before), raised to \(limit.after)")
+        do throws(EngineUnavailable) {
+            lines += try Engine(options: Engine.Options(ringCount: ringCount)).report.lines
+        } catch {
+            problem(error.description)
+        }
+    }
+}

@@ -1,0 +1,151 @@
+// Owns the order of a start: everything that may fail comes before everything that others could notice.
+// Leaves to others: flags (Options), and the running process (Lifecycle).
+
+import Glibc
+import Logging
+import NIOCore
+import ShuttleEngine
+import UnixSignals
+
+/// Starts shuttled on the control loop.
+struct Startup {
+    let options: Options
+    let group: any EventLoopGroup
+    let loop: any EventLoop
+    let logger: Logger
+
+    /// Starts, runs until told to stop, stops.
+    func run() async throws {
+        // First of all: a SIGHUP that comes early must not end the process.
+        let signals = await UnixSignalsSequence(trapping: Lifecycle.signals)
+        ProcessSetup.ignoreBrokenPipes()
+        let source = try ConfigurationSource.load(config: options.config, state: options.state)
+        source.tell(logger)
+        let listener = try openAdmin()
+        let limit = ProcessSetup.raiseDescriptorLimit()
+        logger.debug("limit of open files", metadata: ["before": "\(limit.before)", "now": "\(limit.after)"])
+        let thread = FileThread(loop: loop)
+        let control: ControlPlane
+        let capacity: Int
+        do {
+            (control, capacity) = try startControl(store: source.stateFile.map { StateStore(file: $0, thread: thread) })
+        } catch {
+            // The socket file would outlive the process.
+            listener.close()
+            throw error
+        }
+        let demo: Demo?
+        do {
+            demo = try await apply(source, control)
+        } catch {
+            listener.close()
+            await control.stop()
+            throw error
+        }
+        try await Lifecycle(
+            control: control,
+            admin: try admin(listener, control, demo, capacity: capacity),
+            drainLimit: .milliseconds(Int64(options.drainTimeout)),
+            reload: ConfigurationReload(
+                control: control, thread: thread, configPath: options.config, statePath: options.state, logger: logger
+            ),
+            signals: signals,
+            logger: logger
+        ).run()
+    }
+
+    /// The port of the admin API is held from here on; clients that come early wait until the API runs.
+    private func openAdmin() throws -> AdminListener {
+        let address = try options.adminAddress
+        do throws(AdminListenFailure) {
+            return try AdminListener(opening: address)
+        } catch {
+            // The demo takes what is free, unless it was told.
+            if options.demo, options.http == nil, error.cause == .occupied,
+                let any = try? AdminAddress(parsing: "127.0.0.1:0"), let listener = try? AdminListener(opening: any)
+            {
+                return listener
+            }
+            throw StartFailure(error.cause == .notAllowed ? .usage : .cannotListen, error.description)
+        }
+    }
+
+    private func startControl(store: StateStore?) throws(StartFailure) -> (ControlPlane, capacity: Int) {
+        let engine: Engine
+        do throws(EngineUnavailable) {
+            engine = try Engine(options: Engine.Options(ringCount: options.rings ?? Engine.usableCPUs()))
+        } catch {
+            throw StartFailure(.engineUnavailable, error.description)
+        }
+        let report = engine.report
+        for line in report.lines {
+            logger.debug("engine", metadata: ["report": "\(line)"])
+        }
+        engine.start()
+        let logger = logger
+        let lookup = SystemHostLookup(loop: loop)
+        let check = ConnectCheck(loop: loop)
+        let parts = ControlPlane.Parts(
+            store: store,
+            lookup: { await lookup.addresses(of: $0) },
+            check: { check.check($0, timeout: $1) },
+            fault: { reason in
+                logger.critical("\(reason)")
+                // Nothing is tidied up: what would do it cannot be trusted.
+                _exit(ExitStatus.fault.rawValue)
+            }
+        )
+        let control = ControlPlane(
+            loop: loop, dataPlane: EngineDataPlane(engine), parts: parts, logger: logger
+        )
+        return (control, report.sessionCapacity)
+    }
+
+    /// Applies the configuration of the start.
+    private func apply(_ source: ConfigurationSource, _ control: ControlPlane) async throws -> Demo? {
+        guard options.demo else {
+            do throws(ChangeRefusal) {
+                try await control.start(
+                    with: source.services, isFromState: source.isState,
+                    origin: ChangeOrigin(
+                        peer: source.file?.path ?? "no file", request: "start",
+                        pointerPrefix: source.file?.servicesPointer ?? ""
+                    )
+                )
+            } catch {
+                throw source.failure(error)
+            }
+            return nil
+        }
+        var demo = try await Demo.start(on: loop)
+        let origin = ChangeOrigin(peer: "demo", request: "start")
+        do throws(ChangeRefusal) {
+            try await control.start(with: demo.services, isFromState: false, origin: origin)
+        } catch {
+            guard case .addressInUse = error, demo.moveToFreePort() else {
+                throw source.failure(error)
+            }
+            do throws(ChangeRefusal) {
+                try await control.start(with: demo.services, isFromState: false, origin: origin)
+            } catch {
+                throw source.failure(error)
+            }
+        }
+        return demo
+    }
+
+    private func admin(
+        _ listener: AdminListener, _ control: ControlPlane, _ demo: Demo?, capacity: Int
+    ) throws -> AdminServer {
+        let logger = logger
+        let responder = AdminResponder(control: control, hosts: try options.allowedHosts)
+        return AdminServer(listener: listener, responder: responder, group: group, logger: logger) { address in
+            logger.info(
+                "ready", metadata: ["admin": "\(address)", "version": "\(Version.number)", "sessions_max": "\(capacity)"]
+            )
+            if let demo {
+                StandardOutput.write(demo.introduction(admin: address))
+            }
+        }
+    }
+}
