@@ -53,6 +53,7 @@ struct Options: ParsableCommand {
 
     @Option(
         name: [.customLong("rings", withSingleDash: true), .long],
+        parsing: .unconditional,
         help: ArgumentHelp("Number of ring threads. (default: one for each usable CPU)", valueName: "count")
     )
     var rings: Int?
@@ -79,6 +80,7 @@ struct Options: ParsableCommand {
 
     @Option(
         name: [.customLong("drain-timeout", withSingleDash: true), .long],
+        parsing: .unconditional,
         help: ArgumentHelp("How long sessions get to finish after SIGTERM.", valueName: "milliseconds")
     )
     var drainTimeout: Int = 30_000

@@ -33,7 +33,8 @@ enum Shuttled {
         exit(status.rawValue)
     }
 
-    private static func run(_ options: Options, _ group: any EventLoopGroup, _ loop: any EventLoop) async -> ExitStatus {
+    private static func run(_ options: Options, _ group: any EventLoopGroup, _ loop: any EventLoop) async -> ExitStatus
+    {
         if options.check {
             return await check(options, loop)
         }

@@ -346,6 +346,7 @@ extension LinuxRing: RingOperations {
     mutating func close(_ socket: Int32, reset: Bool) { Socket.close(socket, reset: reset) }
     func unacknowledgedBytes(_ socket: Int32) -> Int { Socket.unacknowledgedBytes(socket) }
     func acknowledgedBytes(_ socket: Int32) -> UInt64 { Socket.acknowledgedBytes(socket) }
+    func millisecondsSinceSent(_ socket: Int32) -> UInt64 { Socket.millisecondsSinceSent(socket) }
     func isDead(_ socket: Int32) -> Bool { Socket.isDead(socket) }
 
     mutating func shutdown() {

@@ -33,9 +33,23 @@ struct RingDiagnosis {
     let facts: MachineFacts
 
     var text: String {
-        let name = String(cString: strerror(code))
-        return "io_uring is not usable here: creating a ring failed with errno \(code) (\(name)). "
+        let meaning = String(cString: strerror(code))
+        return "io_uring is not usable here: creating a ring failed with errno \(code) (\(symbol)\(meaning)). "
             + "Kernel \(facts.kernelRelease). \(cause)"
+    }
+
+    /// The errno as manuals and search engines know it.
+    private var symbol: String {
+        switch code {
+        case EPERM: "EPERM, "
+        case EACCES: "EACCES, "
+        case ENOSYS: "ENOSYS, "
+        case ENOMEM: "ENOMEM, "
+        case EINVAL: "EINVAL, "
+        case EMFILE: "EMFILE, "
+        case ENFILE: "ENFILE, "
+        default: ""
+        }
     }
 
     private var cause: String {

@@ -63,6 +63,8 @@ protocol RingOperations: ~Copyable {
     func unacknowledgedBytes(_ socket: Int32) -> Int
     /// A count that grows whenever the peer acknowledges bytes.
     func acknowledgedBytes(_ socket: Int32) -> UInt64
+    /// Milliseconds since the kernel last sent bytes to the peer.
+    func millisecondsSinceSent(_ socket: Int32) -> UInt64
     /// Whether the connection is over in both directions, as after a reset.
     func isDead(_ socket: Int32) -> Bool
 

@@ -71,6 +71,13 @@ enum Socket {
         }
     }
 
+    /// `tcpi_last_data_sent` of TCP_INFO.
+    static func millisecondsSinceSent(_ socket: Int32) -> UInt64 {
+        withInformation(socket) { bytes in
+            bytes.count >= 48 ? UInt64(bytes.loadUnaligned(fromByteOffset: 44, as: UInt32.self)) : 0
+        }
+    }
+
     /// Whether the state of TCP_INFO is CLOSE: a connection that ended in both directions, as after a reset.
     static func isDead(_ socket: Int32) -> Bool {
         let stateClose: UInt8 = 7

@@ -15,7 +15,13 @@ struct FlowLimits {
 
     /// 256 KiB with buffers of 16 KiB.
     static let buffersMax = 16
-    static let share = 8
+    /// One of so many of the free buffers.
+    static let share = 64
+
+    /// Buffers held at which a receive that is armed must end. Small pieces may hold more buffers than full ones
+    /// would; when the pool runs low nobody may.
+    @inline(__always)
+    var buffersToStopAt: Int { buffers < FlowLimits.buffersMax ? buffers : FlowLimits.buffersMax &* 2 }
 }
 
 /// The bytes of one side on their way to the other.
@@ -80,7 +86,7 @@ struct Flow {
     @inline(__always)
     func mustStopReceiving(_ limits: FlowLimits) -> Bool {
         guard isReceiveArmed, !flags.contains(.receiveCancelled) else { return false }
-        return isDiscarding || Int(queue.count) >= limits.buffers &* 2
+        return isDiscarding || Int(queue.count) >= limits.buffersToStopAt
     }
 
     // MARK: What happens

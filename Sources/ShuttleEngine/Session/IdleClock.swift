@@ -39,15 +39,21 @@ struct IdleClock {
     }
 
     /// `pendingOutput`: bytes are on their way to this side and not acknowledged; `acknowledgedNow`: a count that
-    /// grows when it acknowledges some.
-    mutating func evaluate(now: UInt64, timeout: UInt64, pendingOutput: Bool, acknowledgedNow: UInt64) -> Verdict {
-        if !pendingOutput || !wasPending {
-            lastProgress = lastSend
-        } else if acknowledgedNow != acknowledged {
-            lastProgress = now
+    /// grows when it acknowledges some; `sentAge`: milliseconds since the kernel last sent it some.
+    mutating func evaluate(
+        now: UInt64,
+        timeout: UInt64,
+        pendingOutput: Bool,
+        acknowledgedNow: UInt64,
+        sentAge: UInt64
+    ) -> Verdict {
+        if acknowledgedNow != acknowledged {
+            acknowledged = acknowledgedNow
+            // Acknowledgements let the kernel send on, which may have been long before this look.
+            lastProgress = max(lastProgress, now &- min(now, sentAge))
         }
+        if !pendingOutput || !wasPending { lastProgress = max(lastProgress, lastSend) }
         wasPending = pendingOutput
-        acknowledged = acknowledgedNow
         let lastActivity = pendingOutput ? lastProgress : max(lastReceive, lastProgress)
         let deadline = lastActivity &+ timeout
         if now >= deadline { return .expired }

@@ -34,8 +34,10 @@ struct Session {
     private var isFlushed = false
     /// Everything that came before the reset has been sent to the other side, not yet acknowledged by it.
     private(set) var isAwaitingFlush = false
-    /// A send met the reset: the clean end that receives report from then on is false.
-    private var isEndDistrusted = false
+    /// A send to this side met a reset, which it may have taken away from the receives: the clean end that they report
+    /// from then on is false.
+    private var isDownstreamEndDistrusted = false
+    private var isUpstreamEndDistrusted = false
     /// A connect is in flight or being cancelled.
     private(set) var isConnectInFlight = false
     /// What the client says on its way to the backend.
@@ -60,7 +62,7 @@ struct Session {
     var abortAction: SessionAction {
         .close(
             resetDownstream: downward.owedBytes > 0 || resetBy == .upstream,
-            resetUpstream: phase == .established && (upward.owedBytes > 0 || resetBy == .downstream)
+            resetUpstream: upward.owedBytes > 0 || resetBy == .downstream
         )
     }
 
@@ -93,18 +95,34 @@ struct Session {
         wasReset(by: side)
     }
 
+    /// A send took fewer bytes than it was given: it met an error on the way and keeps silent about it, since it has
+    /// bytes to report. The receives will not hear of the error any more.
+    mutating func sendCutShort(to side: Side) {
+        distrustEnd(of: side)
+    }
+
     /// A send found the reset and so took the news away from the receives, which will report a clean end now.
-    /// `afterEnd`: the kernel says that the peer had ended its stream before (EPIPE), so that end is true.
+    /// `afterEnd`: the kernel says that the peer had ended its stream before (EPIPE), so that end is true, unless the
+    /// error is what an earlier send left over.
     mutating func sendFailed(to side: Side, afterEnd: Bool) {
         withFlow(from: side.other) { $0.sendCompleted(0) }
-        if !afterEnd && (resetBy == nil || resetBy == side) { isEndDistrusted = true }
+        if !afterEnd { distrustEnd(of: side) }
         wasReset(by: side)
     }
 
-    /// The end of the stream was received.
+    private mutating func distrustEnd(of side: Side) {
+        if side == .downstream { isDownstreamEndDistrusted = true } else { isUpstreamEndDistrusted = true }
+    }
+
+    /// Whether an end of stream that is received from this side now is what a reset left behind.
+    func distrustsEnd(of side: Side) -> Bool {
+        side == .downstream ? isDownstreamEndDistrusted : isUpstreamEndDistrusted
+    }
+
+    /// The end of the stream was received. One that is not trusted is a reset.
     mutating func endReceived(from side: Side) {
-        let isTrue = !(resetBy == side && isEndDistrusted)
-        withFlow(from: side) { $0.sourceEnded(cleanly: isTrue) }
+        guard !distrustsEnd(of: side) else { return receiveFailed(from: side) }
+        withFlow(from: side) { $0.sourceEnded(cleanly: true) }
     }
 
     private mutating func wasReset(by side: Side) {
@@ -143,7 +161,8 @@ struct Session {
         case .closing:
             return .none
         case .connecting:
-            if resetBy != nil { return .close(resetDownstream: false, resetUpstream: false) }
+            // The connect may succeed while it is being cancelled: then the backend learns the truth as well.
+            if resetBy != nil { return .close(resetDownstream: false, resetUpstream: true) }
             return receiveAction(from: .downstream, limits)
         case .established:
             if let side = resetBy { return nextAction(afterResetBy: side, limits) }

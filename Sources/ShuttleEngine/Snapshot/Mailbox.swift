@@ -4,18 +4,20 @@ import Synchronization
 
 /// Whoever takes the pointer out owns what it points to; putting one in returns the one nobody took.
 struct Mailbox<Value>: ~Copyable {
-    private let slot = Atomic<UnsafeMutableRawPointer?>(nil)
+    // A pointer's bits, 0 for none: the compiler's thread sanitizer breaks on atomic exchanges of pointers themselves.
+    private let slot = Atomic<UInt>(0)
 
     /// One load: what a worker asks between batches.
     @inline(__always)
-    var isEmpty: Bool { slot.load(ordering: .relaxed) == nil }
+    var isEmpty: Bool { slot.load(ordering: .relaxed) == 0 }
 
     func put(_ value: UnsafeMutablePointer<Value>) -> UnsafeMutablePointer<Value>? {
-        slot.exchange(UnsafeMutableRawPointer(value), ordering: .acquiringAndReleasing)?
-            .assumingMemoryBound(to: Value.self)
+        UnsafeMutablePointer(
+            bitPattern: slot.exchange(UInt(bitPattern: value), ordering: .acquiringAndReleasing)
+        )
     }
 
     func take() -> UnsafeMutablePointer<Value>? {
-        slot.exchange(nil, ordering: .acquiringAndReleasing)?.assumingMemoryBound(to: Value.self)
+        UnsafeMutablePointer(bitPattern: slot.exchange(0, ordering: .acquiringAndReleasing))
     }
 }

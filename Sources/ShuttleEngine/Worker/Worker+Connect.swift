@@ -75,8 +75,8 @@ extension Worker where Ring: ~Copyable {
             slot.pointee.retriesLeft -= 1
             return connect(index, to: next)
         }
-        // A failed backend was counted above; a client that we could not serve for our own want counts once here.
-        if isOwnFault { slot.pointee.serviceCounters.pointee.errors.addAsOnlyWriter(1) }
+        // Besides the failed connects: a client for whom no backend was usable.
+        slot.pointee.serviceCounters.pointee.errors.addAsOnlyWriter(1)
         closeStart(index, resetDownstream: false, resetUpstream: false)
     }
 

@@ -32,9 +32,27 @@ extension Worker where Ring: ~Copyable {
                 ring.giveBack(buffer)
             }
         }
-        if isClosing { return closeJoin(index) }
+        if isClosing {
+            dropped(completion.result, from: side, slot)
+            return closeJoin(index)
+        }
         if completion.result <= 0 { receiveEnded(from: side, index, code: -completion.result) }
         touch(index)
+    }
+
+    /// Something came from a side after its session began to close: a clean end would hide from the other side that
+    /// it does not get it.
+    private func dropped(_ result: Int32, from side: Side, _ slot: UnsafeMutablePointer<SessionSlot>) {
+        switch -result {
+        case 0, ENOBUFS, ECANCELED, EINTR, EAGAIN:
+            return
+        default:
+            if side == .downstream {
+                slot.pointee.closesUpstreamByReset = true
+            } else {
+                slot.pointee.closesDownstreamByReset = true
+            }
+        }
     }
 
     private mutating func receiveEnded(from side: Side, _ index: UInt32, code: Int32) {
@@ -44,7 +62,8 @@ extension Worker where Ring: ~Copyable {
             // A send that met the reset first leaves receives a clean end that never was; its completion may still
             // be on its way.
             let isFalseEnd =
-                slot.pointee.session.flow(from: side.other).isSendInFlight && ring.isDead(slot.pointee.socket(side))
+                slot.pointee.session.distrustsEnd(of: side)
+                || slot.pointee.session.flow(from: side.other).isSendInFlight && ring.isDead(slot.pointee.socket(side))
             if isFalseEnd {
                 resetReceived(from: side, index)
             } else {
@@ -81,6 +100,9 @@ extension Worker where Ring: ~Copyable {
         guard let slot = sessions.slot(of: completion.tag) else { return countStale() }
         let index = completion.tag.slot
         let count = Int(max(0, completion.result))
+        if count > 0, count < Int(slot.pointee.session.flow(from: side.other).sendingBytes) {
+            slot.pointee.session.sendCutShort(to: side)
+        }
         slot.pointee.session.withFlow(from: side.other) {
             $0.sendCompleted(count)
             if count > 0 { ring.consume(count, from: &$0.queue) }

@@ -59,19 +59,22 @@ extension Worker where Ring: ~Copyable {
         let isPending =
             slot.pointee.session.flow(from: side.other).isSendInFlight || ring.unacknowledgedBytes(socket) > 0
         let acknowledged = ring.acknowledgedBytes(socket)
+        let sentAge = ring.millisecondsSinceSent(socket)
         if side == .downstream {
             return slot.pointee.downstreamClock.evaluate(
                 now: now,
                 timeout: timeout,
                 pendingOutput: isPending,
-                acknowledgedNow: acknowledged
+                acknowledgedNow: acknowledged,
+                sentAge: sentAge
             )
         }
         return slot.pointee.upstreamClock.evaluate(
             now: now,
             timeout: timeout,
             pendingOutput: isPending,
-            acknowledgedNow: acknowledged
+            acknowledgedNow: acknowledged,
+            sentAge: sentAge
         )
     }
 
@@ -89,7 +92,9 @@ extension Worker where Ring: ~Copyable {
     mutating func pollFlush(_ index: UInt32, _ slot: UnsafeMutablePointer<SessionSlot>) {
         guard let resetBy = slot.pointee.session.resetBy else { return }
         let socket = slot.pointee.socket(resetBy.other)
-        let isDone = slot.pointee.session.isAwaitingFlush && ring.unacknowledgedBytes(socket) == 0
+        // One that is dead itself acknowledges nothing, and nothing else would tell.
+        let isDone =
+            slot.pointee.session.isAwaitingFlush && ring.unacknowledgedBytes(socket) == 0 || ring.isDead(socket)
         if isDone || now >= slot.pointee.flushDeadline {
             slot.pointee.session.flushed()
             return touch(index)

@@ -78,6 +78,8 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
     private var nextDeadline: UInt64? {
         var deadline = timers.nextDeadline
         if pausedListeners > 0 { deadline = min(deadline ?? .max, acceptRetryAt) }
+        // Those that were let go on first need not have taken the buffers there are.
+        if starvedHead != SessionTable.none, ring.freeBufferCount > 0 { deadline = now }
         return deadline
     }
 

@@ -8,6 +8,10 @@ struct AdminLimits: Sendable {
     /// Connections at the same time; further ones take the place of one that does nothing useful, or wait.
     var connectionsMax = 64
 
+    /// How long a connection that waits for a request keeps its place in any case. Clients connect in bursts, and the last
+    /// one must not drive out the first before it could speak; silent ones would fill every place for no longer than this.
+    var undisturbedTime: TimeAmount = .milliseconds(100)
+
     /// From the connection, or on a kept one from the first byte, to the end of the request's header.
     var headTimeout: TimeAmount = .seconds(5)
     /// Longest pause within a request's body.
@@ -28,6 +32,8 @@ struct AdminLimits: Sendable {
     var stopTimeout: TimeAmount = .seconds(5)
     /// After such a pause in sending a body or taking an answer, a connection has to make room for a new one.
     var stallTimeout: TimeAmount = .seconds(1)
+    /// How often to look for a place while all are in use and somebody waits.
+    var roomCheckInterval: TimeAmount = .milliseconds(20)
     /// Pause after an accept that failed for want of descriptors or memory: trying at once would spin.
     var acceptRetryInterval: TimeAmount = .milliseconds(100)
 

@@ -19,7 +19,7 @@ import ShuttleEngine
 struct AdminServer: Service {
     private let listener: AdminListener
     private let responder: AdminResponder
-    private let group: any EventLoopGroup
+    private let table: NIOLoopBoundBox<ConnectionTable>
     private let logger: Logger
     /// Called on the way when the endpoint takes requests, with the address that it listens on.
     private let onRunning: @Sendable (String) -> Void
@@ -30,12 +30,20 @@ struct AdminServer: Service {
     ) {
         self.listener = listener
         self.responder = responder
-        self.group = group
+        self.table = NIOLoopBoundBox.makeBoxSendingValue(
+            ConnectionTable(connectionsMax: responder.limits.connectionsMax), eventLoop: group.any()
+        )
         self.logger = logger
         self.onRunning = onRunning
     }
 
     struct AlreadyRun: Error {}
+
+    /// How many connections have a place.
+    func connectionCount() -> EventLoopFuture<Int> {
+        let table = self.table
+        return table.eventLoop.submit { table.value.count }
+    }
 
     func run() async throws {
         guard let descriptor = listener.takeDescriptor() else {
@@ -43,10 +51,7 @@ struct AdminServer: Service {
         }
         defer { listener.close() }
         let limits = responder.limits
-        let loop = group.any()
-        let table = NIOLoopBoundBox.makeBoxSendingValue(
-            ConnectionTable(connectionsMax: limits.connectionsMax), eventLoop: loop
-        )
+        let table = self.table
         let http = HTTP1Channel(
             responder: respond,
             configuration: .init(
@@ -58,7 +63,7 @@ struct AdminServer: Service {
         )
         let accepted = AcceptedConnections<HTTP1Channel.Value>()
         let logger = self.logger
-        let server = try await ServerBootstrap(group: loop)
+        let server = try await ServerBootstrap(group: table.eventLoop)
             // One by one, so that each newcomer finds the places as they are.
             .serverChannelOption(.maxMessagesPerRead, value: 1)
             .serverChannelInitializer { channel in
@@ -79,14 +84,14 @@ struct AdminServer: Service {
             .withBoundSocket(descriptor).get()
         server.closeFuture.whenComplete { _ in accepted.finish() }
         onRunning(listener.boundAddress)
-        await serve(accepted, http, on: server, table: table)
+        await serve(accepted, http, on: server)
     }
 
     /// Serves connections until the listening channel is closed and the last one has ended.
     private func serve(
-        _ accepted: AcceptedConnections<HTTP1Channel.Value>, _ http: HTTP1Channel, on server: any Channel,
-        table: NIOLoopBoundBox<ConnectionTable>
+        _ accepted: AcceptedConnections<HTTP1Channel.Value>, _ http: HTTP1Channel, on server: any Channel
     ) async {
+        let table = self.table
         let logger = self.logger
         let stopTimeout = responder.limits.stopTimeout
         await withTaskCancellationHandler {

@@ -46,13 +46,13 @@ final class AdmissionHandler: ChannelDuplexHandler {
         }
     }
 
-    /// A connection that stalls becomes expendable by doing nothing, which nobody reports.
+    /// A connection becomes expendable by doing nothing, which nobody reports.
     private func scheduleRecheck(context: ChannelHandlerContext) {
         guard recheck == nil else {
             return
         }
         let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
-        recheck = context.eventLoop.scheduleTask(in: limits.acceptRetryInterval) {
+        recheck = context.eventLoop.scheduleTask(in: limits.roomCheckInterval) {
             bound.value.handler.recheck = nil
             bound.value.handler.readIfHeld(context: bound.value.context)
         }

@@ -199,9 +199,9 @@ struct ConnectionState {
         switch phase {
         case .lingering:
             return (0, lastProgress)
-        case .waiting where answer == .none:
-            return (hasSpoken ? 2 : 1, lastProgress)
-        case .waiting, .receiving, .answering:
+        case .waiting:
+            return now >= lastProgress + limits.undisturbedTime ? (hasSpoken ? 2 : 1, lastProgress) : nil
+        case .receiving, .answering:
             let dependsOnClient = phase == .receiving || answer == .ended
             return dependsOnClient && now >= lastProgress + limits.stallTimeout ? (3, lastProgress) : nil
         }

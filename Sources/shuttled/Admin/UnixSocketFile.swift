@@ -11,9 +11,13 @@ final class UnixSocketFile: Sendable {
     /// The file that was made here: another process may since have put its own in its place.
     private let identity = Mutex<FileIdentity?>(nil)
 
+    /// File systems use the numbers of removed files again, hence the kind and the time as well.
     private struct FileIdentity: Equatable {
         var device: dev_t
         var inode: ino_t
+        var mode: mode_t
+        var changeSeconds: time_t
+        var changeNanoseconds: Int
     }
 
     init(path: String) {
@@ -34,13 +38,13 @@ final class UnixSocketFile: Sendable {
             close(descriptor)
             throw failure(code, "bind")
         }
-        identity.withLock { $0 = UnixSocketFile.identity(at: path) }
         guard chmod(path, 0o660) == 0, listen(descriptor, backlog) == 0 else {
             let code = errno
+            unlink(path)
             close(descriptor)
-            remove()
             throw failure(code, "chmod")
         }
+        identity.withLock { $0 = UnixSocketFile.identity(at: path) }
         return descriptor
     }
 
@@ -122,7 +126,13 @@ final class UnixSocketFile: Sendable {
 
     private static func identity(at path: String) -> FileIdentity? {
         var status = stat()
-        return lstat(path, &status) == 0 ? FileIdentity(device: status.st_dev, inode: status.st_ino) : nil
+        guard lstat(path, &status) == 0 else {
+            return nil
+        }
+        return FileIdentity(
+            device: status.st_dev, inode: status.st_ino, mode: status.st_mode, changeSeconds: status.st_ctim.tv_sec,
+            changeNanoseconds: status.st_ctim.tv_nsec
+        )
     }
 
     private static func withAddress<Result>(

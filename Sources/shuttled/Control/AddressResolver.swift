@@ -148,7 +148,8 @@ private struct ResolverPass {
             // The validator lets none of these through.
             issues.append(
                 ConfigurationIssue(
-                    pointer: "\(pointer() ?? "")/\(field)", detail: "\"\(field)\" is \(Quoted(text)); \(error.explanation)"
+                    pointer: "\(pointer() ?? "")/\(field)",
+                    detail: "\"\(field)\" is \(Quoted(text)); \(error.explanation)"
                 )
             )
             return ResolverPass.placeholder

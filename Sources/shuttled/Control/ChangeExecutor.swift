@@ -37,7 +37,7 @@ struct ChangeExecutor {
                 try await store.save { ConfigurationEncoder.bytes(of: configuration) }
             } catch {
                 dataPlane.abandon()
-                throw .notDurable(error.description)
+                throw .notDurable("the state file \(store.file.path) could not be written: \(error)")
             }
         }
         let epoch = dataPlane.commit()
@@ -83,13 +83,15 @@ struct ChangeExecutor {
     private static func explanation(_ code: Int32, port: UInt16) -> String {
         switch code {
         case EADDRINUSE:
-            return "another program listens there already; stop it (`ss -ltnp 'sport = :\(port)'` shows it) or choose "
+            return
+                "the address is in use: another program listens there; stop it (`ss -ltnp 'sport = :\(port)'` shows it) or choose "
                 + "another address"
         case EADDRNOTAVAIL:
             return "no network interface of this machine has this address; choose one that it has (`ip address` lists "
                 + "them), or :\(port) for all of them"
         case EACCES:
-            return "listening on port \(port) needs the capability CAP_NET_BIND_SERVICE; run shuttled with it, lower "
+            return
+                "permission denied: listening on port \(port) needs the capability CAP_NET_BIND_SERVICE; run shuttled with it, lower "
                 + "net.ipv4.ip_unprivileged_port_start, or choose a port from 1024 upwards"
         case EAFNOSUPPORT:
             return "this machine has no addresses of this family (IPv6 may be turned off); choose another address"

@@ -14,9 +14,10 @@ struct HostLookupFailure: Error, Equatable, Sendable {
 }
 
 /// Finds the address of each host name, port 0, or says why there is none. Every name is in the answer.
-typealias HostLookup = @Sendable (
-    _ names: [String]
-) async -> [String: Result<ShuttleEngine.SocketAddress, HostLookupFailure>]
+typealias HostLookup =
+    @Sendable (
+        _ names: [String]
+    ) async -> [String: Result<ShuttleEngine.SocketAddress, HostLookupFailure>]
 
 /// Looks names up with getaddrinfo(3): `/etc/hosts`, DNS, whatever the machine is set up for.
 ///
@@ -58,12 +59,14 @@ final class SystemHostLookup: Sendable {
         _ name: String, deadline: NIODeadline
     ) -> EventLoopFuture<Result<ShuttleEngine.SocketAddress, HostLookupFailure>> {
         let tooLate = HostLookupFailure(
-            reason: "could not be resolved within \(limit.nanoseconds / 1_000_000) ms; check the machine's DNS servers, "
+            reason:
+                "could not be resolved within \(limit.nanoseconds / 1_000_000) ms; check the machine's DNS servers, "
                 + "or write a numeric address"
         )
         let promise = loop.makePromise(of: Result<ShuttleEngine.SocketAddress, HostLookupFailure>.self)
         let timer = loop.scheduleTask(deadline: deadline) { promise.succeed(.failure(tooLate)) }
-        let lookup = threads.runIfActive(eventLoop: loop) { () -> Result<ShuttleEngine.SocketAddress, HostLookupFailure> in
+        let lookup = threads.runIfActive(eventLoop: loop) {
+            () -> Result<ShuttleEngine.SocketAddress, HostLookupFailure> in
             // Nobody waits any more for a name whose turn comes after the deadline.
             NIODeadline.now() < deadline ? SystemHostLookup.resolve(name) : .failure(tooLate)
         }

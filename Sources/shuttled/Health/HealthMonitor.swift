@@ -79,7 +79,12 @@ final class HealthMonitor {
             } else {
                 let subject = Subject(target: target, dueTime: now)
                 subjects[target.identity] = subject
-                schedule(subject, at: now + HealthMonitor.delay(of: newcomers, target))
+                schedule(
+                    subject,
+                    at: now
+                        + HealthMonitor.delay(
+                            of: newcomers, intervalMilliseconds: target.intervalMilliseconds
+                        ))
                 newcomers += 1
             }
         }
@@ -113,7 +118,12 @@ final class HealthMonitor {
         }
         if old.checkAddress != target.checkAddress {
             subject.timer?.cancel()
-            schedule(subject, at: now + HealthMonitor.delay(of: newcomers, target))
+            schedule(
+                subject,
+                at: now
+                    + HealthMonitor.delay(
+                        of: newcomers, intervalMilliseconds: target.intervalMilliseconds
+                    ))
             newcomers += 1
         } else if old.intervalMilliseconds != target.intervalMilliseconds {
             subject.timer?.cancel()
@@ -124,9 +134,9 @@ final class HealthMonitor {
     }
 
     /// When the `index`th of the newcomers is first checked: the first at once, a thousand not all together.
-    private static func delay(of index: Int, _ target: HealthTarget) -> TimeAmount {
+    static func delay(of index: Int, intervalMilliseconds: Int) -> TimeAmount {
         let step = spread.nanoseconds * Int64(index)
-        return .nanoseconds(step % (Int64(target.intervalMilliseconds) * 1_000_000))
+        return .nanoseconds(step % (Int64(intervalMilliseconds) * 1_000_000))
     }
 
     private func schedule(_ subject: Subject, at time: NIODeadline) {

@@ -20,7 +20,8 @@ enum ProcessSetup {
         let before = UInt64(limit.rlim_cur)
         limit.rlim_cur = limit.rlim_max
         // Cannot fail for a value between the two; if it does, the limit is what it was.
-        let after = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 ? UInt64(limit.rlim_cur) : before
+        let after =
+            setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 ? UInt64(limit.rlim_cur) : before
         return DescriptorLimit(before: before, after: after)
     }
 

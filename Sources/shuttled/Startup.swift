@@ -141,7 +141,8 @@ struct Startup {
         let responder = AdminResponder(control: control, hosts: try options.allowedHosts)
         return AdminServer(listener: listener, responder: responder, group: group, logger: logger) { address in
             logger.info(
-                "ready", metadata: ["admin": "\(address)", "version": "\(Version.number)", "sessions_max": "\(capacity)"]
+                "ready",
+                metadata: ["admin": "\(address)", "version": "\(Version.number)", "sessions_max": "\(capacity)"]
             )
             if let demo {
                 StandardOutput.write(demo.introduction(admin: address))

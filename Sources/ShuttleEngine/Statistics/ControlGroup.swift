@@ -1,23 +1,4 @@
-// Owns how many CPUs this process may use: the affinity mask and the quota of its control group.
-
-import CURing
-import Glibc
-
-extension Engine {
-    /// CPUs to run rings on by default: those of the affinity mask, fewer when the control group's quota allows less
-    /// time than that. At least 1.
-    public static func usableCPUs() -> Int {
-        let allowed = max(1, Int(shuttle_affinity_count()))
-        let quota = ControlGroup.cpuQuotas().min() ?? .infinity
-        return max(1, min(allowed, Int(quota.rounded(.up).clamped(to: 1...Double(Options.ringCounts.upperBound)))))
-    }
-}
-
-extension Double {
-    fileprivate func clamped(to range: ClosedRange<Double>) -> Double {
-        Swift.min(Swift.max(self, range.lowerBound), range.upperBound)
-    }
-}
+// Owns reading what the control group of this process allows.
 
 /// The version 2 control group this process is in, cgroups(7).
 enum ControlGroup {
