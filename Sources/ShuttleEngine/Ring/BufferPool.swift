@@ -133,7 +133,11 @@ struct BufferPool: ~Copyable {
 
     /// Describes the first bytes of a queue, at most `limit` pieces; returns the number of pieces and their bytes.
     @inline(__always)
-    func pieces(of queue: BufferQueue, into vectors: UnsafeMutablePointer<iovec>, limit: Int) -> (count: Int, bytes: Int) {
+    func pieces(
+        of queue: BufferQueue,
+        into vectors: UnsafeMutablePointer<iovec>,
+        limit: Int
+    ) -> (count: Int, bytes: Int) {
         var index = queue.head
         var count = 0
         var bytes = 0

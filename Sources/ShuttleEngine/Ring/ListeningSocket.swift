@@ -46,7 +46,9 @@ final class ListeningSocket {
         }
         // Set on the listener, so that accepted sockets inherit it without a call each.
         Socket.setStreamOptions(descriptor)
-        let bound = address.withSockAddr { pointer, length in Socket.result(of: bind(descriptor, pointer.assumingMemoryBound(to: sockaddr.self), length)) }
+        let bound = address.withSockAddr { pointer, length in
+            Socket.result(of: bind(descriptor, pointer.assumingMemoryBound(to: sockaddr.self), length))
+        }
         guard case .success = bound else { return bound }
         let listening = Socket.result(of: listen(descriptor, backlog))
         if sharesPort { _ = Socket.setOption(descriptor, SOL_SOCKET, SO_REUSEPORT, 0) }

@@ -89,8 +89,8 @@ struct RingDiagnosis {
         default:
             let evidence = facts.seccompMode == 2 ? "a seccomp filter is active (Seccomp: 2 in /proc/self/status)" : ""
             let seen = evidence.isEmpty ? "probably a security module or sandbox" : evidence
-            return "The sysctl kernel.io_uring_disabled does not forbid it; \(seen), and the default profiles of Docker "
-                + "and containerd block io_uring. Remedy: a seccomp profile that allows io_uring_setup, io_uring_enter "
+            return "The sysctl kernel.io_uring_disabled does not forbid it; \(seen), and the default profiles of "
+                + "Docker and containerd block io_uring. Remedy: a seccomp profile that allows io_uring_setup, io_uring_enter "
                 + "and io_uring_register (Docker: --security-opt seccomp=PROFILE.json)."
         }
     }

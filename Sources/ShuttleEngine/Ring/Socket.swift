@@ -60,8 +60,8 @@ enum Socket {
     /// SIOCOUTQ, tcp(7): bytes in the send queue that the peer has not acknowledged.
     static func unacknowledgedBytes(_ socket: Int32) -> Int {
         var bytes: Int32 = 0
-        let SIOCOUTQ: UInt = 0x5411
-        return ioctl(socket, SIOCOUTQ, &bytes) == 0 ? Int(bytes) : 0
+        let outputQueueRequest: UInt = 0x5411
+        return ioctl(socket, outputQueueRequest, &bytes) == 0 ? Int(bytes) : 0
     }
 
     /// `tcpi_bytes_acked` of TCP_INFO (RFC 4898 tcpEStatsAppHCThruOctetsAcked), which glibc's struct leaves out.

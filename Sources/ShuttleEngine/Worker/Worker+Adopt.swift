@@ -15,12 +15,12 @@ extension Worker where Ring: ~Copyable {
 
     /// Brings one listener to the state that the snapshot asks for.
     private mutating func follow(_ entry: ListenerEntry, at index: Int) {
-        if listeners[index].pointee.state == entry.state && listeners[index].pointee.generation == entry.generation {
+        let isSame = listeners[index].pointee.generation == entry.generation
+        if isSame && listeners[index].pointee.state == entry.state {
             listeners[index].pointee.table = entry.table
             return
         }
-        let isSame = listeners[index].pointee.generation == entry.generation
-        precondition(isSame || !listeners[index].pointee.isAcceptArmed, "a listener's place was given away while in use")
+        precondition(isSame || !listeners[index].pointee.isAcceptArmed, "a listener was replaced in use")
         if listeners[index].pointee.isPaused {
             listeners[index].pointee.isPaused = false
             pausedListeners -= 1

@@ -42,10 +42,16 @@ extension Worker where Ring: ~Copyable {
             slot.pointee.downstreamClock = IdleClock(now: now)
             slot.pointee.upstreamClock = IdleClock(now: now)
             timers.clear(index)
-            scheduleIdleCheck(index)
+            if let reset = slot.pointee.session.resetBy {
+                // The client was gone before; what it had said is delivered none the less.
+                startFlush(index, slot, of: reset.other)
+            } else {
+                scheduleIdleCheck(index)
+            }
         } else {
             slot.pointee.session.connectFailed()
-            connectFailed(index, code: slot.pointee.hasConnectTimedOut ? ETIMEDOUT : -completion.result)
+            // The deadline may have come while the true reason was on its way.
+            connectFailed(index, code: completion.result == -ECANCELED ? ETIMEDOUT : -completion.result)
         }
         touch(index)
     }

@@ -108,6 +108,14 @@ import Testing
         ("a/b:80", .hostCharacter("a/b:80")),
         ("bücher.example:80", .hostCharacter("bücher.example:80")),
         ("user@a:80", .hostCharacter("user@a:80")),
+        // Combining marks, which join the character before them.
+        ("a\u{301}:80", .hostCharacter("a\u{301}:80")),
+        ("a:\u{301}80", .portText("a:\u{301}80")),
+        ("[::1]\u{301}:80", .brackets("[::1]\u{301}:80")),
+        ("[::1]:\u{301}80", .portText("[::1]:\u{301}80")),
+        ("[\u{301}::1]:80", .ipv6("[\u{301}::1]:80")),
+        ("[fe80::1%\u{301}eth0]:80", .ipv6("[fe80::1%\u{301}eth0]:80")),
+        ("1.2.3.4\u{301}:80", .hostCharacter("1.2.3.4\u{301}:80")),
         ("a..b:80", .hostName("a..b:80")),
         (".a:80", .hostName(".a:80")),
         (".:80", .hostName(".:80")),
@@ -160,6 +168,29 @@ import Testing
     func remedies(text: String, part: String) throws {
         let error = try #require(throws: EndpointError.self) { try Endpoint(parsing: text) }
         #expect(error.explanation.contains(part), "\(error)")
+    }
+
+    /// Whatever is put into an address: it is refused, or it is plain text whose canonical form means the same.
+    @Test(arguments: 1...10 as ClosedRange<UInt64>)
+    func randomTexts(seed: UInt64) throws {
+        let pieces = [
+            "[", "]", ":", "::", "1", "80", "0", "a", ".", "-", "%", "eth0", "\u{301}", "é", "_", "ffff", "127.0.0.1",
+            "*", "/",
+            "\u{200D}", "\u{1F1E9}", " ", "x.y", "fe80::1", "[::1]", ":80",
+        ]
+        var random = ConfigurationFixtures.Random(seed: seed)
+        var accepted = 0
+        for _ in 0..<3000 {
+            let count = Int.random(in: 0...4, using: &random)
+            let text = (0..<count).compactMap { _ in pieces.randomElement(using: &random) }.joined() + ":80"
+            guard let endpoint = try? Endpoint(parsing: text) else {
+                continue
+            }
+            accepted += 1
+            #expect(text.utf8.allSatisfy { (0x21..<0x7F).contains($0) }, "seed \(seed): \(text)")
+            #expect(try Endpoint(parsing: endpoint.description) == endpoint, "seed \(seed): \(text)")
+        }
+        #expect(accepted > 100, "the texts prove nothing")
     }
 
     @Test func equalAddressesAreEqual() throws {
