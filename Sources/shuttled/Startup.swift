@@ -44,12 +44,15 @@ struct Startup {
         }
         try await Lifecycle(
             control: control,
-            admin: try admin(listener, control, demo, capacity: capacity),
+            admin: try admin(
+                listener, control, demo, services: demo?.services.count ?? source.services.count, capacity: capacity
+            ),
             drainLimit: .milliseconds(Int64(options.drainTimeout)),
             reload: ConfigurationReload(
                 control: control, thread: thread, configPath: options.config, statePath: options.state, logger: logger
             ),
             signals: signals,
+            executor: ControlLoopExecutor(loop: loop),
             logger: logger
         ).run()
     }
@@ -135,14 +138,17 @@ struct Startup {
     }
 
     private func admin(
-        _ listener: AdminListener, _ control: ControlPlane, _ demo: Demo?, capacity: Int
+        _ listener: AdminListener, _ control: ControlPlane, _ demo: Demo?, services: Int, capacity: Int
     ) throws -> AdminServer {
         let logger = logger
         let responder = AdminResponder(control: control, hosts: try options.allowedHosts)
         return AdminServer(listener: listener, responder: responder, group: group, logger: logger) { address in
             logger.info(
                 "ready",
-                metadata: ["admin": "\(address)", "version": "\(Version.number)", "sessions_max": "\(capacity)"]
+                metadata: [
+                    "admin": "\(address)", "services": "\(services)", "sessions_max": "\(capacity)",
+                    "version": "\(Version.number)",
+                ]
             )
             if let demo {
                 StandardOutput.write(demo.introduction(admin: address))

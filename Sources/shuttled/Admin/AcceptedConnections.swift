@@ -5,8 +5,8 @@ import Synchronization
 
 /// A queue between a callback and one task.
 ///
-/// Unlike an asynchronous sequence it does not end when its reader is cancelled: what has been accepted is always handed
-/// out, because a connection that nobody serves would never be closed.
+/// Unlike an asynchronous sequence it does not end when its reader is cancelled: what has been accepted is always
+/// handed out, because a connection that nobody serves would never be closed.
 final class AcceptedConnections<Connection: Sendable>: Sendable {
     private struct State {
         var waiting: [Connection] = []

@@ -8,7 +8,8 @@ protocol AdminControl: Sendable {
     /// The live configuration, sorted by name.
     func configuration() async -> [ServiceConfiguration]
     /// Makes a change durable and live, and returns the whole resulting configuration, sorted by name.
-    func apply(_ change: ConfigurationChange, origin: ChangeOrigin) async throws(ChangeRefusal) -> [ServiceConfiguration]
+    func apply(_ change: ConfigurationChange, origin: ChangeOrigin) async throws(ChangeRefusal)
+        -> [ServiceConfiguration]
     /// Sorted by name.
     func statistics() async -> [ServiceStatistics]
     func readiness() async -> Readiness

@@ -7,10 +7,12 @@ import NIOCore
 struct AdminLimits: Sendable {
     /// Connections at the same time; further ones take the place of one that does nothing useful, or wait.
     var connectionsMax = 64
+    /// How many more may wait in the kernel's queue; whoever comes then has to come again.
+    var backlog: Int32 = 1024
 
-    /// How long a connection that waits for a request keeps its place in any case. Clients connect in bursts, and the last
-    /// one must not drive out the first before it could speak; silent ones would fill every place for no longer than this.
-    var undisturbedTime: TimeAmount = .milliseconds(100)
+    /// How long a connection that has not begun a request keeps its place in any case. Clients connect in bursts, and
+    /// the last one must not drive out the first before it could speak; silent ones fill every place no longer than this.
+    var undisturbedTime: TimeAmount = .milliseconds(50)
 
     /// From the connection, or on a kept one from the first byte, to the end of the request's header.
     var headTimeout: TimeAmount = .seconds(5)
@@ -28,12 +30,14 @@ struct AdminLimits: Sendable {
     var lingerTimeout: TimeAmount = .seconds(5)
     /// Input that is dropped in this way at most; a whole configuration that is too large fits.
     var lingerBytesMax = 128 * 1024 * 1024
+    /// The same once the server is asked to stop: nobody waits long for a client that does not close its side.
+    var stopLingerTimeout: TimeAmount = .milliseconds(250)
     /// How long requests under way may take to finish once the server is asked to stop.
     var stopTimeout: TimeAmount = .seconds(5)
     /// After such a pause in sending a body or taking an answer, a connection has to make room for a new one.
     var stallTimeout: TimeAmount = .seconds(1)
     /// How often to look for a place while all are in use and somebody waits.
-    var roomCheckInterval: TimeAmount = .milliseconds(20)
+    var roomCheckInterval: TimeAmount = .milliseconds(10)
     /// Pause after an accept that failed for want of descriptors or memory: trying at once would spin.
     var acceptRetryInterval: TimeAmount = .milliseconds(100)
 

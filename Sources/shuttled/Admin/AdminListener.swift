@@ -87,8 +87,8 @@ final class AdminListener: Sendable {
                 failure = AdminListenFailure(
                     cause: .notAllowed,
                     description: "cannot listen on \(endpoint) for the admin API: "
-                        + "\(describe(candidate, port: endpoint.port)) can be reached from other machines, and there are no "
-                        + "tokens to keep them out; use 127.0.0.1, [::1] or a unix socket"
+                        + "\(describe(candidate, port: endpoint.port)) can be reached from other machines, and there are "
+                        + "no tokens to keep them out; use 127.0.0.1, [::1] or a unix socket"
                 )
                 continue
             }

@@ -27,7 +27,7 @@ struct AdminRequest: Sendable {
     }
 
     /// Makes the change that the body describes.
-    func change(_ control: any AdminControl, max bytesMax: Int, decode: Decoder) async throws -> Response {
+    func change(_ control: any AdminControl, max bytesMax: Int, decode: @escaping Decoder) async throws -> Response {
         try checkSupported()
         if let refusal = ContentRules.typeRefusal(head.headerFields) {
             throw refusal
@@ -35,7 +35,9 @@ struct AdminRequest: Sendable {
         let bytes = try await readBody(max: bytesMax)
         let decoded: DecodedChange
         do throws(ConfigurationDecodingError) {
-            decoded = try decode(bytes)
+            decoded = try await HeavyWork.run(isLong: bytes.count >= HeavyWork.bytesMin) {
+                () throws(ConfigurationDecodingError) in try decode(bytes)
+            }
         } catch {
             throw ProblemDetails(error)
         }
@@ -72,7 +74,7 @@ struct AdminRequest: Sendable {
         if Preferences(head.headerFields).wantsMinimalReturn {
             return .noContent(headers: [HTTPFields.Element.Name("Preference-Applied")!: "return=minimal"])
         }
-        return .json(ConfigurationEncoder.bytes(of: configuration))
+        return await .configuration(configuration)
     }
 
     /// Refuses what would make the change another one if it were understood: a dry run, a condition. Passing over it
@@ -81,7 +83,8 @@ struct AdminRequest: Sendable {
         if let parameter = parameters.first {
             throw ProblemDetails(
                 .unsupportedParameter,
-                "the query has \(Quoted(parameter.name)), and changes take no parameters; remove it. Nothing was changed"
+                "the query has \(Quoted(parameter.name)), and changes take no parameters; remove it. "
+                    + "Nothing was changed"
             )
         }
         let conditions: [HTTPFields.Element.Name] = [.ifMatch, .ifNoneMatch, .ifUnmodifiedSince]

@@ -18,8 +18,8 @@ struct AdminResponder: Sendable {
         self.limits = limits
     }
 
-    /// Answers one request that arrived at `local`. Throws only when the connection broke while the body was read: there
-    /// is nobody left to answer then, or the connection has answered by itself.
+    /// Answers one request that arrived at `local`. Throws only when the connection broke while the body was read:
+    /// there is nobody left to answer then, or the connection has answered by itself.
     func respond(
         to request: Request, arrivedAt local: NIOCore.SocketAddress?, from peer: String, logger: Logger,
         announceBody: @escaping @Sendable () -> Void

@@ -30,8 +30,8 @@ enum AdminRoute: Equatable, Sendable {
 
     /// Finds the route of a request target's path, percent-encoded as it came.
     ///
-    /// A path means one thing and is never tidied up: a trailing slash, a doubled one, `.` and `..` lead nowhere, so that
-    /// no two spellings name the same service.
+    /// A path means one thing and is never tidied up: a trailing slash, a doubled one, `.` and `..` lead nowhere, so
+    /// that no two spellings name the same service.
     init(path: Substring) throws(ProblemDetails) {
         guard path.hasPrefix("/") else {
             throw ProblemDetails(
@@ -76,7 +76,7 @@ enum AdminRoute: Equatable, Sendable {
             guard let route, segments.count == 1 else {
                 throw ProblemDetails(
                     .notFound,
-                    "\(Quoted(path)) is not a resource; /\(first) is reserved, so that no service or backend is below it"
+                    "\(Quoted(path)) is not a resource; /\(first) is reserved: no service or backend is below it"
                 )
             }
             self = route

@@ -14,8 +14,8 @@ import ShuttleEngine
 /// Serves the admin API on a listener until it is asked to stop.
 ///
 /// Hummingbird reads requests and writes answers; accepting is done here, because the socket is bound before anything
-/// runs and because places are given away by usefulness. Everything runs on the loop of `group`, tasks too when `run` is
-/// called with the loop's executor as its preference.
+/// runs and because places are given away by usefulness. Everything runs on the loop of `group`, tasks too when `run`
+/// is called with the loop's executor as its preference.
 struct AdminServer: Service {
     private let listener: AdminListener
     private let responder: AdminResponder
@@ -82,6 +82,8 @@ struct AdminServer: Service {
                 }
             }
             .withBoundSocket(descriptor).get()
+        // NIO listens again, with a shorter queue.
+        _ = listen(descriptor, limits.backlog)
         server.closeFuture.whenComplete { _ in accepted.finish() }
         onRunning(listener.boundAddress)
         await serve(accepted, http, on: server)
@@ -159,8 +161,14 @@ struct AdminServer: Service {
         if let address = channel.remoteAddress, let host = address.ipAddress, let port = address.port {
             return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
         }
-        let credentials = try? await (channel as? any SocketOptionProvider)?
+        let credentials =
+            try? await (channel as? any SocketOptionProvider)?
             .unsafeGetSocketOption(level: .socket, name: .init(rawValue: SO_PEERCRED)).get() as PeerCredentials?
         return credentials.map { "unix (pid \($0.process), uid \($0.user))" } ?? "unix"
     }
+}
+
+extension AdminServer: CustomStringConvertible {
+    /// How the service group's log calls it.
+    var description: String { "admin endpoint at \(listener.boundAddress)" }
 }

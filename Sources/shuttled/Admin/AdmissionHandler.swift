@@ -63,11 +63,14 @@ final class AdmissionHandler: ChannelDuplexHandler {
             // A client that left before it was accepted, mostly; what is fatal closes the channel by itself.
             return
         }
+        // A descriptor that is of no use here is of use to whoever waits.
+        let isOneFreed = table.evictOne(now: .now())
         // The socket stays readable and the channel would try again at once, for as long as the shortage lasts. Reading
         // is still asked for inside the channel, so holding back `read` would not do.
         try? context.channel.syncOptions?.setOption(.autoRead, value: false)
         let channel = context.channel
-        context.eventLoop.assumeIsolated().scheduleTask(in: limits.acceptRetryInterval) {
+        let pause = isOneFreed ? limits.roomCheckInterval : limits.acceptRetryInterval
+        context.eventLoop.assumeIsolated().scheduleTask(in: pause) {
             try? channel.syncOptions?.setOption(.autoRead, value: true)
         }
     }

@@ -22,7 +22,8 @@ struct BackendResource: Sendable {
     /// Creates or replaces the backend within a service that exists.
     func put(_ request: AdminRequest) async throws -> Response {
         let (service, name) = (self.service, self.name)
-        return try await request.change(control, max: request.limits.objectBytesMax) { bytes throws(ConfigurationDecodingError) in
+        return try await request.change(control, max: request.limits.objectBytesMax) {
+            bytes throws(ConfigurationDecodingError) in
             AdminRequest.DecodedChange(
                 change: .putBackend(
                     service: service, try ConfigurationDecoder.backend(parsing: bytes, named: name)

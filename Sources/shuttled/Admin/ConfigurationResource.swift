@@ -2,13 +2,14 @@
 // Leaves to others: parts of it (ServiceResource, BackendResource).
 
 import Hummingbird
+import ShuttleEngine
 
 struct ConfigurationResource: Sendable {
     let control: any AdminControl
 
     /// In a form that can be saved and used as a configuration file unchanged.
     func get() async -> Response {
-        .json(ConfigurationEncoder.bytes(of: await control.configuration()))
+        await .configuration(await control.configuration())
     }
 
     func put(_ request: AdminRequest) async throws -> Response {
@@ -29,6 +30,16 @@ struct ConfigurationResource: Sendable {
         return AdminRequest.DecodedChange(
             change: .replaceAll(try ConfigurationDecoder.services(from: document)),
             pointerPrefix: ConfigurationDecoder.servicesPointer(in: document)
+        )
+    }
+}
+
+extension Response {
+    /// The whole configuration, as reading it and every change answer.
+    static func configuration(_ services: [ServiceConfiguration]) async -> Response {
+        let count = services.reduce(services.count) { $0 + $1.backends.count }
+        return .json(
+            await HeavyWork.run(isLong: count >= HeavyWork.objectsMin) { ConfigurationEncoder.bytes(of: services) }
         )
     }
 }

@@ -1,5 +1,5 @@
-// Owns an admin connection's conduct: one request at a time, deadlines, who says that the connection ends and how it ends
-// without destroying what is under way, and the answers to what is not a request at all.
+// Owns an admin connection's conduct: one request at a time, deadlines, when the connection ends, how it ends without
+// destroying what is under way, and the answers to what is not a request at all.
 // Leaves to others: what to do when (ConnectionState), answering requests (AdminResponder).
 
 import Hummingbird
@@ -81,12 +81,17 @@ final class ConnectionHandler: ChannelDuplexHandler {
         let now = NIODeadline.now()
         switch part {
         case .head(let head):
+            if let problem = ProblemDetails(target: head.uri, host: head.headers.first(name: "host")) {
+                refuse(problem, context: context)
+                return
+            }
             isHTTP10 = head.version == .http1_0
             expectsContinue = head.headers[canonicalForm: "expect"].contains { $0.lowercased() == "100-continue" }
             // The parser stops after a request that asks for another protocol.
             let isUpgrade = head.method == .CONNECT || head.headers.contains(name: "upgrade")
             state.headArrived(
-                bodyBytes: ConnectionHandler.bodyLength(head.headers), keepsAlive: head.isKeepAlive && !isUpgrade, now: now
+                bodyBytes: ConnectionHandler.bodyLength(head.headers), keepsAlive: head.isKeepAlive && !isUpgrade,
+                now: now
             )
         case .body:
             expectsContinue = false
@@ -186,9 +191,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
         switch unwrapOutboundIn(data) {
         case .head(var head):
             if state.answerBegan(now: .now()) {
-                head.headers.replaceOrAdd(name: "connection", value: "close")
+                head.headers.replaceOrAdd(name: "Connection", value: "close")
             } else if isHTTP10 {
-                head.headers.replaceOrAdd(name: "connection", value: "keep-alive")
+                head.headers.replaceOrAdd(name: "Connection", value: "keep-alive")
             }
             context.write(wrapOutboundOut(.head(head)), promise: promise)
         case .body(let body):
@@ -282,8 +287,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
         _ = state.answerBegan(now: .now())
         let response = problem.response
         var headers = HTTPHeaders(response.headers.map { ($0.name.rawName, $0.value) })
-        headers.replaceOrAdd(name: "date", value: HTTPDate.now())
-        headers.replaceOrAdd(name: "connection", value: "close")
+        headers.replaceOrAdd(name: "Date", value: HTTPDate.now())
+        headers.replaceOrAdd(name: "Connection", value: "close")
         let status = HTTPResponseStatus(
             statusCode: problem.kind.status.code, reasonPhrase: problem.kind.status.reasonPhrase
         )
@@ -352,9 +357,10 @@ extension ConnectionHandler: TableMember {
         guard let context else {
             return
         }
-        state.makeLast()
-        if state.phase == .waiting, state.answer == .none {
+        if state.stop(now: .now()) {
             abort(context: context)
+        } else {
+            schedule(context: context)
         }
     }
 }

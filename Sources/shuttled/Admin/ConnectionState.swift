@@ -3,7 +3,8 @@
 
 import NIOCore
 
-/// The life of one connection: requests one after the other, each read, answered and taken by the client in bounded time.
+/// The life of one connection: requests one after the other, each read, answered and taken by the client in bounded
+/// time.
 struct ConnectionState {
     enum Phase: Equatable {
         /// For the header of the first request, or of the next one.
@@ -36,6 +37,8 @@ struct ConnectionState {
     private(set) var answer = Answer.none
     /// Whether the connection ends with the answer under way, or the next one.
     private(set) var isLast = false
+    /// Whether the server has been asked to stop.
+    private var isStopping = false
     /// Whether a request's header has ever been complete.
     private(set) var hasSpoken = false
     /// Whether a part of the header that is waited for has come.
@@ -97,7 +100,7 @@ struct ConnectionState {
 
     /// Whether input is no longer for anybody.
     var dropsInput: Bool {
-        phase == .lingering || (isLast && answer != .none && phase == .receiving)
+        phase == .lingering || (isLast && answer != .none && phase != .answering)
     }
 
     /// Counts input that is dropped; false when that has been enough.
@@ -148,13 +151,23 @@ struct ConnectionState {
     mutating func linger(now: NIODeadline) {
         isLast = true
         phase = .lingering
-        phaseDeadline = now + limits.lingerTimeout
+        phaseDeadline = now + (isStopping ? limits.stopLingerTimeout : limits.lingerTimeout)
         lastProgress = now
     }
 
     /// No further request is taken.
     mutating func makeLast() {
         isLast = true
+    }
+
+    /// The server is asked to stop. True when nothing is under way here.
+    mutating func stop(now: NIODeadline) -> Bool {
+        isLast = true
+        isStopping = true
+        if phase == .lingering {
+            phaseDeadline = min(phaseDeadline, now + limits.stopLingerTimeout)
+        }
+        return phase == .waiting
     }
 
     // MARK: Time
@@ -200,7 +213,10 @@ struct ConnectionState {
         case .lingering:
             return (0, lastProgress)
         case .waiting:
-            return now >= lastProgress + limits.undisturbedTime ? (hasSpoken ? 2 : 1, lastProgress) : nil
+            guard hasPartOfHead || now >= lastProgress + limits.undisturbedTime else {
+                return nil
+            }
+            return (hasSpoken ? 2 : 1, lastProgress)
         case .receiving, .answering:
             let dependsOnClient = phase == .receiving || answer == .ended
             return dependsOnClient && now >= lastProgress + limits.stallTimeout ? (3, lastProgress) : nil

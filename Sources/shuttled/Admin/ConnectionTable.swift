@@ -15,10 +15,10 @@ protocol TableMember: AnyObject {
 
 /// The connections there are, of bounded number. Used on one event loop.
 ///
-/// Whoever can connect can also connect and stay silent, often. So the newest always gets a place while another is of no
-/// use: first of those whose last answer is out, then of those that have never completed a request's header, then
-/// of idle ones, then of those that have stalled in sending or taking; the oldest of each. Only when every place is in real
-/// use do further clients wait in the kernel's queue.
+/// Whoever can connect can also connect and stay silent, often. So the newest always gets a place while another is of
+/// no use: first of those whose last answer is out, then of those that have never completed a request's header, then
+/// of idle ones, then of those that have stalled in sending or taking; the oldest of each. Only when every place is in
+/// real use do further clients wait in the kernel's queue.
 final class ConnectionTable {
     private let connectionsMax: Int
     private var members: [ObjectIdentifier: any TableMember] = [:]
@@ -39,14 +39,20 @@ final class ConnectionTable {
 
     /// Gives `member` a place, at another's expense where there is no free one; false when there is none at all.
     func admit(_ member: any TableMember, now: NIODeadline) -> Bool {
-        if members.count >= connectionsMax {
-            guard let leaving = mostExpendable(now: now) else {
-                return false
-            }
-            members[ObjectIdentifier(leaving)] = nil
-            leaving.evict()
+        guard members.count < connectionsMax || evictOne(now: now) else {
+            return false
         }
         members[ObjectIdentifier(member)] = member
+        return true
+    }
+
+    /// Frees the place of the most expendable member; false when there is none.
+    func evictOne(now: NIODeadline) -> Bool {
+        guard let leaving = mostExpendable(now: now) else {
+            return false
+        }
+        members[ObjectIdentifier(leaving)] = nil
+        leaving.evict()
         return true
     }
 

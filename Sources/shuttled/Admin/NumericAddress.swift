@@ -12,16 +12,16 @@ struct NumericAddress: Equatable, Sendable {
 
     /// Reads the strict forms only. What the resolver would take beyond them (`127.1`, `0x7f.0.0.1`) is a name here.
     init?(_ text: String) {
-        var ipv4 = in_addr()
-        if inet_pton(AF_INET, text, &ipv4) == 1 {
-            self.init(ipv4)
-            return
+        let parsed: [UInt8]? = withUnsafeTemporaryAllocation(byteCount: 16, alignment: 4) { buffer in
+            if inet_pton(AF_INET, text, buffer.baseAddress) == 1 {
+                return [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF] + buffer[..<4]
+            }
+            return inet_pton(AF_INET6, text, buffer.baseAddress) == 1 ? Array(buffer) : nil
         }
-        var ipv6 = in6_addr()
-        guard inet_pton(AF_INET6, text, &ipv6) == 1 else {
+        guard let parsed else {
             return nil
         }
-        self.init(ipv6)
+        bytes = parsed
     }
 
     /// The IP address of a socket, if it has one.
@@ -30,14 +30,6 @@ struct NumericAddress: Equatable, Sendable {
             return nil
         }
         self.init(text)
-    }
-
-    private init(_ address: in_addr) {
-        bytes = Array(repeating: 0, count: 10) + [0xFF, 0xFF] + withUnsafeBytes(of: address) { Array($0) }
-    }
-
-    private init(_ address: in6_addr) {
-        bytes = withUnsafeBytes(of: address) { Array($0) }
     }
 
     /// 127.0.0.0/8 or ::1.

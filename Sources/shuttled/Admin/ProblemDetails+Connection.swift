@@ -3,6 +3,7 @@
 
 import NIOCore
 import NIOHTTP1
+import ShuttleEngine
 
 extension ProblemDetails {
     /// Bytes that are not HTTP as it is spoken here.
@@ -24,6 +25,21 @@ extension ProblemDetails {
                 "what was sent is not an HTTP/1.1 request (\(failure)); check that the client speaks plain HTTP"
             )
         }
+    }
+
+    /// A target with a host of its own, which has to be the one that `Host` names: what comes after here sees only that.
+    init?(target: String, host: String?) {
+        guard let scheme = target.firstRange(of: "://"), !target.hasPrefix("/") else {
+            return nil
+        }
+        let authority = target[scheme.upperBound...].prefix { $0 != "/" && $0 != "?" }
+        guard authority.lowercased() != host?.lowercased() else {
+            return nil
+        }
+        self.init(
+            .malformedRequest,
+            "the request target \(Quoted(target)) is for another host than Host, \(Quoted(host ?? "")); send a path"
+        )
     }
 
     static func headTimeout(_ limits: AdminLimits) -> ProblemDetails {

@@ -6,7 +6,7 @@ import NIOCore
 
 /// Reads bodies whole.
 enum RequestBodyReader {
-    /// The body's bytes. Throws a problem when they are more than `bytesMax`, and the connection's error when it breaks.
+    /// The body's bytes. Throws a problem when they are more than `bytesMax`, the connection's error when it breaks.
     static func bytes(of body: RequestBody, declaredLength: Int?, max bytesMax: Int) async throws -> [UInt8] {
         var bytes: [UInt8] = []
         // What a client declares, it may never send.

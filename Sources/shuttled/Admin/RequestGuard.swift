@@ -10,10 +10,6 @@ import ShuttleEngine
 struct RequestGuard: Sendable {
     var hosts: AllowedHosts
 
-    init(hosts: AllowedHosts) {
-        self.hosts = hosts
-    }
-
     private typealias FieldName = HTTPFields.Element.Name
     private static let host = FieldName("Host")!
     private static let fetchSite = FieldName("Sec-Fetch-Site")!
@@ -102,7 +98,7 @@ struct RequestGuard: Sendable {
             if !isOurs {
                 return ProblemDetails(
                     .foreignOrigin,
-                    "Origin is \(Quoted(origin)), which is not this admin endpoint; pages of other sites may not call it"
+                    "Origin is \(Quoted(origin)), which is not this admin endpoint: pages of other sites may not call"
                 )
             }
         }
@@ -113,7 +109,7 @@ struct RequestGuard: Sendable {
         for site in fields[values: RequestGuard.fetchSite] where site != "none" && site != "same-origin" {
             return ProblemDetails(
                 .foreignOrigin,
-                "Sec-Fetch-Site is \(Quoted(site)): a page of another site made the browser call; open the address itself"
+                "Sec-Fetch-Site is \(Quoted(site)): a page of another site made the browser call; open the address"
             )
         }
         return nil

@@ -20,7 +20,7 @@ final class RequestLineTap: ChannelInboundHandler {
         current = nil
     }
 
-    /// The problem of a request that begins with what is being parsed, if its method is all that is wrong with its line.
+    /// The problem of a request that begins with what is being parsed, if its method is all that is wrong with it.
     var methodProblem: ProblemDetails? {
         guard let current else {
             return nil

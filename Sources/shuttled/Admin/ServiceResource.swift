@@ -18,8 +18,10 @@ struct ServiceResource: Sendable {
     /// Creates or replaces the service; the backends in the body are the ones it has then.
     func put(_ request: AdminRequest) async throws -> Response {
         let name = self.name
-        return try await request.change(control, max: request.limits.objectBytesMax) { bytes throws(ConfigurationDecodingError) in
-            AdminRequest.DecodedChange(change: .putService(try ConfigurationDecoder.service(parsing: bytes, named: name)))
+        return try await request.change(control, max: request.limits.objectBytesMax) {
+            bytes throws(ConfigurationDecodingError) in
+            AdminRequest.DecodedChange(
+                change: .putService(try ConfigurationDecoder.service(parsing: bytes, named: name)))
         }
     }
 

@@ -2,11 +2,16 @@
 // Leaves to others: single services and backends (ServiceResource, BackendResource).
 
 import Hummingbird
+import ShuttleEngine
 
 struct StatisticsResource: Sendable {
     let control: any AdminControl
 
     func get() async -> Response {
-        .json(StatisticsEncoder.bytes(of: await control.statistics()))
+        let services = await control.statistics()
+        let count = services.reduce(services.count) { $0 + $1.backends.count }
+        return .json(
+            await HeavyWork.run(isLong: count >= HeavyWork.objectsMin) { StatisticsEncoder.bytes(of: services) }
+        )
     }
 }

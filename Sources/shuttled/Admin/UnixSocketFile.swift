@@ -2,8 +2,10 @@
 // Leaves to others: TCP addresses and handing the descriptor on (AdminListener).
 
 import Glibc
+import NIOCore
 import ShuttleEngine
 import Synchronization
+import SystemPackage
 
 /// The file at the path of a listening unix socket.
 final class UnixSocketFile: Sendable {
@@ -11,13 +13,10 @@ final class UnixSocketFile: Sendable {
     /// The file that was made here: another process may since have put its own in its place.
     private let identity = Mutex<FileIdentity?>(nil)
 
-    /// File systems use the numbers of removed files again, hence the kind and the time as well.
+    /// Not given to another file while the socket is bound, which keeps it in use.
     private struct FileIdentity: Equatable {
-        var device: dev_t
-        var inode: ino_t
-        var mode: mode_t
-        var changeSeconds: time_t
-        var changeNanoseconds: Int
+        var device: DeviceID
+        var inode: Inode
     }
 
     init(path: String) {
@@ -48,7 +47,7 @@ final class UnixSocketFile: Sendable {
         return descriptor
     }
 
-    /// Removes the file if it is still the one that was made here.
+    /// Removes the file if it is still the one that was made here. To be called while the socket is open.
     func remove() {
         identity.withLock { identity in
             if let made = identity, made == UnixSocketFile.identity(at: path) {
@@ -61,12 +60,11 @@ final class UnixSocketFile: Sendable {
     /// A process that was killed leaves its file behind, and bind(2) fails on any file. Only a socket that nobody
     /// listens on is ours to remove.
     private func removeStale() throws(AdminListenFailure) {
-        var status = stat()
-        guard lstat(path, &status) == 0 else {
+        guard let status = UnixSocketFile.status(of: path) else {
             // Not there; and where the folder is missing or closed to us, bind(2) says so.
             return
         }
-        guard status.st_mode & S_IFMT == S_IFSOCK else {
+        guard status.type == .socket else {
             throw AdminListenFailure(
                 cause: .occupied,
                 description: "cannot listen on unix:\(path) for the admin API: there is a file which is not a socket; "
@@ -118,34 +116,28 @@ final class UnixSocketFile: Sendable {
             let code = errno
             throw AdminListenFailure(
                 cause: .system(code),
-                description: "cannot listen on unix:\(path) for the admin API: socket: \(String(cString: strerror(code)))"
+                description:
+                    "cannot listen on unix:\(path) for the admin API: socket: \(String(cString: strerror(code)))"
             )
         }
         return descriptor
     }
 
+    /// Of the file itself: a symbolic link is one.
+    private static func status(of path: String) -> Stat? {
+        try? FilePath(path).stat(followTargetSymlink: false)
+    }
+
     private static func identity(at path: String) -> FileIdentity? {
-        var status = stat()
-        guard lstat(path, &status) == 0 else {
-            return nil
-        }
-        return FileIdentity(
-            device: status.st_dev, inode: status.st_ino, mode: status.st_mode, changeSeconds: status.st_ctim.tv_sec,
-            changeNanoseconds: status.st_ctim.tv_nsec
-        )
+        status(of: path).map { FileIdentity(device: $0.deviceID, inode: $0.inode) }
     }
 
     private static func withAddress<Result>(
         of path: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result
     ) -> Result {
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        precondition(path.utf8.count <= AdminAddress.pathLengthMax, "checked by AdminAddress")
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-        return withUnsafePointer(to: address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                body($0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
+        guard let address = try? NIOCore.SocketAddress(unixDomainSocketPath: path) else {
+            preconditionFailure("AdminAddress has checked the length")
         }
+        return address.withSockAddr { body($0, socklen_t($1)) }
     }
 }

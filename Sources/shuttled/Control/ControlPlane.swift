@@ -80,7 +80,7 @@ actor ControlPlane {
         Readiness(checks: [
             (
                 "configuration", hasStarted,
-                hasStarted ? "\(services.count) services are applied" : "the configuration is being applied"
+                hasStarted ? "applied, services: \(services.count)" : "being applied"
             ),
             ("rings", true, "\(dataPlane.ringCount) rings, \(dataPlane.sessionCapacity) sessions at most"),
             (
@@ -168,15 +168,23 @@ actor ControlPlane {
 
     // MARK: Ending
 
-    /// Refuses changes, stops accepting, and waits for the sessions to end: for `limit` at most, and not any longer
+    /// Refuses changes from now on, stops accepting, and waits for the sessions to end: for `limit` at most, and not any longer
     /// when `cut` is called. Sessions that are left then are cut.
     func drain(limit: TimeAmount) async {
         isShuttingDown = true
         let deadline = NIODeadline.now() + limit
-        // A change that has begun is carried through: it may be durable already.
-        await turnstile.enter()
+        // A change that has begun is carried through, for it may be durable already; but a disk that hangs does not
+        // keep the process from ending.
+        var isInside = turnstile.tryEnter()
+        while !isInside, !isCut, NIODeadline.now() < deadline {
+            await loop.pause(min(.milliseconds(1), deadline - .now()))
+            isInside = turnstile.tryEnter()
+        }
         await changes.adopted(dataPlane.stopAccepting())
-        turnstile.leave()
+        if isInside {
+            // Who comes from here on is told that it is too late.
+            turnstile.leave()
+        }
         logger.info(
             "draining: no new connections are taken",
             metadata: ["sessions": "\(dataPlane.activeSessions)", "limit_ms": "\(limit.nanoseconds / 1_000_000)"]

@@ -22,6 +22,15 @@ final class Turnstile {
         await withCheckedContinuation { waiters.append($0) }
     }
 
+    /// Enters if nobody is inside. Whoever waits goes first.
+    func tryEnter() -> Bool {
+        if isTaken {
+            return false
+        }
+        isTaken = true
+        return true
+    }
+
     /// Hands over to whoever came next; it stays taken then, so that nobody slips in between.
     func leave() {
         precondition(isTaken, "left without having entered")

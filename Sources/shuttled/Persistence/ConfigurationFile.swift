@@ -29,11 +29,12 @@ struct ConfigurationFile: Sendable {
         servicesPointer = ConfigurationDecoder.servicesPointer(in: document)
     }
 
-    /// Reads a default configuration, which has to be there. Blocks.
-    init(reading path: String) throws(ConfigurationFileError) {
+    /// Reads a default configuration, which has to be there. Blocks. What comes through a pipe, such as `<(command)` of
+    /// a shell, can be read once; `regularOnly` is for reading again.
+    init(reading path: String, regularOnly: Bool = false) throws(ConfigurationFileError) {
         let bytes: [UInt8]?
         do throws(FileFailure) {
-            bytes = try FileReading.bytes(of: path)
+            bytes = try FileReading.bytes(of: path, regularOnly: regularOnly)
         } catch {
             throw ConfigurationFileError(error)
         }

@@ -27,7 +27,7 @@ struct ConfigurationReload: Sendable {
         }
         let read = await thread.run { () -> Result<ConfigurationFile, ConfigurationFileError> in
             do throws(ConfigurationFileError) {
-                return .success(try ConfigurationFile(reading: configPath))
+                return .success(try ConfigurationFile(reading: configPath, regularOnly: true))
             } catch {
                 return .failure(error)
             }

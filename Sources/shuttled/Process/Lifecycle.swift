@@ -14,6 +14,8 @@ struct Lifecycle: Sendable {
     let drainLimit: TimeAmount
     let reload: ConfigurationReload
     let signals: UnixSignalsSequence
+    /// Of the control loop.
+    let executor: ControlLoopExecutor
     let logger: Logger
 
     static let signals: [UnixSignal] = [.sigterm, .sigint, .sighup]
@@ -35,20 +37,18 @@ struct Lifecycle: Sendable {
 
     private func handleSignals(stopping group: ServiceGroup) async {
         var isStopping = false
-        await withDiscardingTaskGroup { tasks in
-            for await signal in signals {
-                switch signal {
-                case .sighup:
-                    // Not awaited: a reload may wait for names to be resolved, and the next signal may be SIGTERM.
-                    tasks.addTask { await reload.run() }
-                case _ where !isStopping:
-                    isStopping = true
-                    logger.info("stopping", metadata: ["signal": "\(signal)"])
-                    await group.triggerGracefulShutdown()
-                default:
-                    logger.warning("stopping at once", metadata: ["signal": "\(signal)"])
-                    await control.cut()
-                }
+        for await signal in signals {
+            switch signal {
+            case .sighup:
+                // Not awaited: a reload may wait for a disk or for DNS, and the next signal may be SIGTERM.
+                Task(executorPreference: executor) { await reload.run() }
+            case _ where !isStopping:
+                isStopping = true
+                logger.info("stopping", metadata: ["signal": "\(signal)"])
+                await group.triggerGracefulShutdown()
+            default:
+                logger.warning("stopping at once", metadata: ["signal": "\(signal)"])
+                await control.cut()
             }
         }
     }

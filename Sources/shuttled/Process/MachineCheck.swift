@@ -22,7 +22,7 @@ struct MachineCheck: Sendable {
         if let config {
             do throws(ConfigurationFileError) {
                 let file = try ConfigurationFile(reading: config)
-                lines.append("\(config): a valid configuration, \(file.services.count) services")
+                lines.append("\(config): a valid configuration, services: \(file.services.count)")
                 effective = file
             } catch {
                 problem(error.description)
@@ -31,7 +31,7 @@ struct MachineCheck: Sendable {
         if let state {
             do throws(ConfigurationFileError) {
                 if let file = try ConfigurationFile(readingState: state) {
-                    lines.append("\(state): a valid state, \(file.services.count) services; it wins over -config")
+                    lines.append("\(state): a valid state, services: \(file.services.count); it wins over -config")
                     effective = file
                 } else {
                     lines.append("\(state): no state yet; the default configuration is loaded")

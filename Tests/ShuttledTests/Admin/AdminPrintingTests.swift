@@ -1,0 +1,155 @@
+// The exact text of statistics and problems: names and order are a contract.
+
+import Hummingbird
+import Testing
+
+@testable import ShuttleEngine
+@testable import shuttled
+
+@Suite struct AdminPrintingTests {
+    private func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
+
+    private static let backend = """
+        {
+          "name": "one",
+          "address": "10.0.0.1:80",
+          "check_address": "10.0.0.1:81",
+          "weight": 3,
+          "up": true,
+          "sent": 21,
+          "received": 22,
+          "errors": 23,
+          "connections": 24,
+          "active": 25,
+          "check_success": 26,
+          "check_fail": 27
+        }
+
+        """
+
+    @Test func statisticsOfABackend() {
+        let statistics = FakeControl.statistics(of: FakeControl.web).backends[0]
+        #expect(text(StatisticsEncoder.bytes(of: statistics)) == Self.backend)
+    }
+
+    @Test func statisticsOfAService() {
+        let expected = """
+            {
+              "name": "web",
+              "address": "127.0.0.1:8080",
+              "balance": "RR",
+              "check_interval": 2000,
+              "fall": 2,
+              "rise": 2,
+              "client_timeout": 0,
+              "server_timeout": 0,
+              "connect_timeout": 5000,
+              "sent": 11,
+              "received": 12,
+              "errors": 13,
+              "connections": 14,
+              "active": 15,
+              "backends": [
+                {
+                  "name": "one",
+                  "address": "10.0.0.1:80",
+                  "check_address": "10.0.0.1:81",
+                  "weight": 3,
+                  "up": true,
+                  "sent": 21,
+                  "received": 22,
+                  "errors": 23,
+                  "connections": 24,
+                  "active": 25,
+                  "check_success": 26,
+                  "check_fail": 27
+                }
+              ]
+            }
+
+            """
+        let statistics = FakeControl.statistics(of: FakeControl.web)
+        #expect(text(StatisticsEncoder.bytes(of: statistics)) == expected)
+        #expect(text(StatisticsEncoder.bytes(of: [ServiceStatistics]())) == "[]\n")
+    }
+
+    /// What was read can be changed and written back.
+    @Test func statisticsReadAsConfiguration() throws {
+        let statistics = FakeControl.statistics(of: FakeControl.web)
+        let service = try ConfigurationDecoder.service(parsing: StatisticsEncoder.bytes(of: statistics), named: "web")
+        #expect(service == FakeControl.web)
+        let all = try ConfigurationDecoder.services(parsing: StatisticsEncoder.bytes(of: [statistics]))
+        #expect(all == [FakeControl.web])
+    }
+
+    @Test func problems() {
+        let problem = ProblemDetails(
+            .invalidConfiguration, "two \"things\" are wrong",
+            issues: [
+                ConfigurationIssue(pointer: "/backends/0/weight", detail: "first"),
+                ConfigurationIssue(pointer: "", detail: "second"),
+            ]
+        )
+        #expect(
+            text(problem.bytes) == """
+                {
+                  "type": "urn:shuttle:problem:invalid-configuration",
+                  "title": "The configuration is not valid",
+                  "status": 400,
+                  "detail": "two \\"things\\" are wrong",
+                  "errors": [
+                    {
+                      "pointer": "/backends/0/weight",
+                      "detail": "first"
+                    },
+                    {
+                      "pointer": "",
+                      "detail": "second"
+                    }
+                  ]
+                }
+
+                """)
+        #expect(!text(ProblemDetails(.notFound, "x").bytes).contains("errors"))
+    }
+
+    @Test func everyKindHasItsOwnTypeAndTitle() {
+        let kinds = ProblemDetails.Kind.allCases
+        #expect(Set(kinds.map(\.type)).count == kinds.count)
+        #expect(Set(kinds.map(\.title)).count == kinds.count)
+        #expect(kinds.allSatisfy { (400..<600).contains($0.status.code) })
+    }
+
+    @Test func refusalsHaveTheirStatus() {
+        let issue = ConfigurationIssue(pointer: "/address", detail: "in use")
+        let expected: [(ChangeRefusal, Int)] = [
+            (.invalid([issue]), 400), (.cannotListen([issue]), 400), (.unknownService("a"), 404),
+            (.unknownBackend(service: "a", name: "b"), 404), (.addressInUse([issue]), 409), (.notDurable("fsync"), 500),
+            (.shuttingDown, 503),
+        ]
+        for (refusal, status) in expected {
+            let problem = ProblemDetails(refusal)
+            #expect(problem.kind.status.code == status)
+            #expect(!problem.detail.isEmpty)
+        }
+        #expect(ProblemDetails(.addressInUse([issue])).issues == [issue])
+        #expect(ProblemDetails(.addressInUse([issue])).detail.contains("in use"))
+        #expect(ProblemDetails(.invalid([issue, issue, issue])).detail.contains("3 problems"))
+        #expect(ProblemDetails(.notDurable("fsync: no space")).detail.contains("fsync: no space"))
+    }
+
+    @Test func malformedJSONIsReportedWithItsPlace() throws {
+        let error = #expect(throws: ConfigurationDecodingError.self) {
+            try ConfigurationDecoder.service(parsing: Array("{\n  \"address\": oops\n}".utf8), named: "web")
+        }
+        let problem = ProblemDetails(try #require(error))
+        #expect(problem.kind == .malformedJSON)
+        #expect(problem.detail.contains("line 2, column 14"))
+    }
+
+    @Test func dates() {
+        #expect(HTTPDate.text(of: 784_111_777) == "Sun, 06 Nov 1994 08:49:37 GMT")
+        #expect(HTTPDate.text(of: 0) == "Thu, 01 Jan 1970 00:00:00 GMT")
+        #expect(HTTPDate.text(of: 1_709_164_800) == "Thu, 29 Feb 2024 00:00:00 GMT")
+    }
+}

@@ -1,0 +1,112 @@
+// The table of routes: which path and method mean what, and what is answered everywhere else.
+
+import Hummingbird
+import Testing
+
+@testable import ShuttleEngine
+@testable import shuttled
+
+@Suite struct AdminRouteTests {
+    private func route(_ path: String) throws(ProblemDetails) -> AdminRoute {
+        try AdminRoute(path: path[...])
+    }
+
+    private func problem(_ path: String) -> ProblemDetails? {
+        do throws(ProblemDetails) {
+            _ = try route(path)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    @Test(
+        arguments: [
+            ("/", .statistics), ("/_stats", .statistics), ("/config", .configuration), ("/_config", .configuration),
+            ("/livez", .health(.livez)), ("/readyz", .health(.readyz)), ("/healthz", .health(.healthz)),
+            ("/web", .service("web")), ("/web/one", .backend(service: "web", name: "one")),
+            ("/web/config", .backend(service: "web", name: "config")),
+            ("/Config", .service("Config")), ("/config.json", .service("config.json")), ("/...", .service("...")),
+            ("/a%2Db", .service("a-b")), ("/%63onfig", .configuration), ("/a%2fb", .service("a/b")),
+            ("/a:b/c_d", .backend(service: "a:b", name: "c_d")), ("/a+b", .service("a+b")),
+            ("/%C3%A9", .service("é")), ("/a%20b", .service("a b")),
+        ] as [(String, AdminRoute)])
+    func pathsLeadToRoutes(_ path: String, _ expected: AdminRoute) throws {
+        #expect(try route(path) == expected)
+    }
+
+    @Test(arguments: [
+        "//", "/web/", "/web//one", "//web", "/config/", "/config/x", "/_stats/x", "/livez/x", "/metrics", "/v1",
+        "/v1/services", "/dashboard", "/openapi.json", "/metrics/x", "/a/b/c", "/.", "/..", "/web/..", "/web/.",
+        "/../config", "/./config", "/%2e%2e", "/web/%2E", "/%2e%2E/config", "/a/b/c/",
+    ])
+    func pathsLeadNowhere(_ path: String) {
+        #expect(problem(path)?.kind == .notFound, "\(path)")
+        #expect(problem(path)?.detail.contains(path) == true || problem(path)?.detail.contains("segment") == true)
+    }
+
+    @Test(arguments: ["", "*", "config", "http:config", "/%", "/%4", "/%zz", "/a%", "/%ff", "/web/%C3", "/%+1", "/% 1"])
+    func pathsAreNotWellFormed(_ path: String) {
+        #expect(problem(path)?.kind == .malformedRequest, "\(path)")
+    }
+
+    @Test func everyReservedNameIsTakenCareOf() throws {
+        for name in ConfigurationNames.reservedForRoutes {
+            if case .service? = try? route("/\(name)") {
+                Issue.record("\(name) is reserved and leads to a service")
+            }
+            #expect(problem("/\(name)/x")?.kind == .notFound)
+        }
+    }
+
+    @Test(
+        arguments: [
+            ("/", "GET, HEAD"), ("/_stats", "GET, HEAD"), ("/config", "GET, HEAD, PUT"), ("/_config", "GET, HEAD, PUT"),
+            ("/livez", "GET, HEAD"), ("/readyz", "GET, HEAD"), ("/healthz", "GET, HEAD"),
+            ("/web", "GET, HEAD, PUT, POST, DELETE"), ("/web/one", "GET, HEAD, PUT, POST, DELETE"),
+        ])
+    func methodsAreAllowedOrListed(_ path: String, _ allowed: String) throws {
+        let route = try route(path)
+        let names = ["GET", "HEAD", "PUT", "POST", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "get"]
+        for name in names {
+            let method = try #require(HTTPRequest.Method(name))
+            if allowed.split(separator: ", ").contains(where: { $0 == name }) {
+                try route.check(method: method)
+            } else {
+                let problem = #expect(throws: ProblemDetails.self) { try route.check(method: method) }
+                #expect(problem?.kind == .methodNotAllowed)
+                #expect(problem?.headers[.allow] == allowed)
+            }
+        }
+    }
+
+    // MARK: Request targets
+
+    @Test func targetsAreTakenApart() {
+        let target = RequestTarget("/a%20b?x=1&y&z=%41%zz&=v&&w=a=b")
+        #expect(target.path == "/a%20b")
+        #expect(target.parameters.map(\.name) == ["x", "y", "z", "", "w"])
+        #expect(target.parameters.map(\.value) == ["1", "", "%41%zz", "v", "a=b"])
+        #expect(RequestTarget("/").parameters.isEmpty)
+        #expect(RequestTarget("/?").parameters.isEmpty)
+        #expect(RequestTarget("").path == "")
+    }
+
+    // MARK: Methods that the parser does not know
+
+    private func lineProblem(_ line: String) -> ProblemDetails? {
+        RequestLineTap.methodProblem(ofLine: Array(line.utf8))
+    }
+
+    @Test func unknownMethodsAreAnsweredByTheirPath() {
+        #expect(lineProblem("BREW /web HTTP/1.1")?.kind == .methodNotAllowed)
+        #expect(lineProblem("BREW /web?x HTTP/1.1")?.headers[.allow] == "GET, HEAD, PUT, POST, DELETE")
+        #expect(lineProblem("BREW /config HTTP/1.0")?.headers[.allow] == "GET, HEAD, PUT")
+        #expect(lineProblem("BREW /a/b/c HTTP/1.1")?.kind == .notFound)
+        for line in [
+            "BREW /web", "BREW /web HTTP/2.0", "BR{W /web HTTP/1.1", " /web HTTP/1.1", "GET /web HTTP/1.1", "",
+        ] {
+            #expect(lineProblem(line) == nil, "\(line)")
+        }
+    }
+}

@@ -1,0 +1,73 @@
+// Owns the ring that the worker is given in a simulation: it hands every call on to a class that the driver holds as
+// well. Leaves to others: what the calls do (RingCore).
+
+@testable import ShuttleEngine
+
+struct SimulatedRing: RingOperations, ~Copyable {
+    let core: RingCore
+
+    func nowMilliseconds() -> UInt64 { core.network.now }
+
+    var bufferSize: Int { core.pool.bufferSize }
+    var bufferCount: Int { core.pool.bufferCount }
+    var freeBufferCount: Int { core.freeBufferCount }
+
+    mutating func append(_ buffer: BufferID, count: Int, to queue: inout BufferQueue) {
+        core.takeFromCompletion(buffer)
+        core.pool.append(buffer, count: count, to: &queue)
+    }
+
+    mutating func consume(_ count: Int, from queue: inout BufferQueue) { core.pool.consume(count, from: &queue) }
+    mutating func discard(_ queue: inout BufferQueue) { core.pool.discard(&queue) }
+
+    mutating func giveBack(_ buffer: BufferID) {
+        core.takeFromCompletion(buffer)
+        core.pool.giveBack(buffer)
+    }
+
+    mutating func replenish() { core.replenish() }
+
+    mutating func prepareAccept(on listener: Int32, tag: OperationTag) { core.prepareAccept(listener, tag) }
+
+    mutating func prepareConnect(_ socket: Int32, to address: UnsafePointer<SocketAddress>, tag: OperationTag) {
+        core.prepareConnect(socket, port: address.pointee.port, tag)
+    }
+
+    mutating func prepareReceive(_ socket: Int32, byteLimit: Int, expectsDelay: Bool, tag: OperationTag) {
+        core.prepareReceive(socket, byteLimit: byteLimit, expectsDelay: expectsDelay, tag)
+    }
+
+    mutating func prepareSend(_ socket: Int32, _ queue: BufferQueue, tag: OperationTag) -> Int {
+        core.prepareSend(socket, queue, tag)
+    }
+
+    mutating func prepareCancel(_ target: OperationTag) { core.prepareCancel(target) }
+
+    mutating func submitAndWait(deadlineMilliseconds: UInt64?) { core.submitAndWait(deadlineMilliseconds) }
+    mutating func peekCompletions() -> Int { core.peekCompletions() }
+    func completion(at index: Int) -> Completion { core.completion(at: index) }
+    mutating func advance(_ count: Int) { core.advance(count) }
+    mutating func rearmWake() { core.rearmWake() }
+
+    mutating func openSocket(for address: UnsafePointer<SocketAddress>) -> CallResult {
+        core.openSocket(port: address.pointee.port)
+    }
+
+    mutating func acceptNow(on listener: Int32) -> CallResult { core.acceptNow(listener) }
+    mutating func shutdownWrite(_ socket: Int32) { core.shutdownWrite(socket) }
+    mutating func close(_ socket: Int32, reset: Bool) { core.close(socket, reset: reset) }
+
+    func unacknowledgedBytes(_ socket: Int32) -> Int { core.network.connection(at: socket)?.unacknowledged ?? 0 }
+
+    func acknowledgedBytes(_ socket: Int32) -> UInt64 {
+        UInt64(core.network.connection(at: socket)?.acknowledged ?? 0)
+    }
+
+    func millisecondsSinceSent(_ socket: Int32) -> UInt64 {
+        core.network.now - (core.network.connection(at: socket)?.lastAcknowledgement ?? 0)
+    }
+
+    func isDead(_ socket: Int32) -> Bool { core.network.connection(at: socket)?.isDead ?? true }
+
+    mutating func shutdown() { core.isShutDown = true }
+}

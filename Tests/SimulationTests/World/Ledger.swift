@@ -1,0 +1,250 @@
+// Owns the verdict on what the worker does to connections: which belong together, whether bytes are where they should
+// be, whether an end or a reset tells the truth. It sees only what the kernel sees, and trusts no state of the worker.
+
+import Glibc
+
+@testable import ShuttleEngine
+
+/// A session as the kernel can infer it: the sockets that operations of one slot and generation name.
+final class SimulatedSession {
+    let ring: RingCore
+    let slot: UInt32
+    let generation: UInt32
+    var client: SimulatedConnection?
+    /// The latest backend.
+    var upstream: SimulatedConnection?
+    var triedPorts: [UInt16] = []
+    /// When each connect began.
+    var connectTimes: [UInt64] = []
+    /// The epoch under which it began.
+    let epoch: UInt64
+    var isEstablished = false
+    /// The worker has begun to close it.
+    var isClosing = false
+    /// Whether it might be ended without its peers' doing when the worker decided to.
+    var couldAbort = false
+
+    init(ring: RingCore, slot: UInt32, generation: UInt32, epoch: UInt64) {
+        self.ring = ring
+        self.slot = slot
+        self.generation = generation
+        self.epoch = epoch
+    }
+
+    var isOver: Bool { (client?.isProxyClosed ?? true) && (upstream?.isProxyClosed ?? true) }
+}
+
+/// Timeouts that apply to a session, in milliseconds; 0 is none.
+struct IdleLimits {
+    var client = 0
+    var server = 0
+}
+
+final class Ledger {
+    private unowned let network: SimulatedNetwork
+
+    // What the network saw, to be compared with counters. By the backend's port, which no two records share.
+    private(set) var acceptedClients = 0
+    private(set) var established: [UInt16: Int] = [:]
+    private(set) var failedConnects: [UInt16: Int] = [:]
+    private(set) var bytesUp: [UInt16: Int] = [:]
+    private(set) var bytesDown: [UInt16: Int] = [:]
+    /// Sessions that began, in order.
+    private(set) var sessions: [SimulatedSession] = []
+
+    // Asked of the driver, who knows the configuration.
+    var idleLimits: (SimulatedSession) -> IdleLimits = { _ in IdleLimits() }
+    var connectStarts: (_ session: SimulatedSession, _ port: UInt16) -> Void = { _, _ in }
+    var clientKnown: (SimulatedSession) -> Void = { _ in }
+
+    init(network: SimulatedNetwork) {
+        self.network = network
+    }
+
+    // MARK: Who belongs to whom
+
+    func accepted(_ client: SimulatedConnection) {
+        acceptedClients += 1
+    }
+
+    private func session(_ ring: RingCore, _ tag: OperationTag) -> SimulatedSession {
+        let slot = Int(tag.slot)
+        while ring.sessions.count <= slot { ring.sessions.append(nil) }
+        if let present = ring.sessions[slot] {
+            if present.generation == tag.generation { return present }
+            if !present.isOver {
+                network.violate(.crossed, "ring \(ring.index): slot \(slot) was given away while its sockets were open")
+            }
+        }
+        let session = SimulatedSession(ring: ring, slot: tag.slot, generation: tag.generation, epoch: ring.viewEpoch)
+        ring.sessions[slot] = session
+        sessions.append(session)
+        return session
+    }
+
+    func connecting(_ backend: SimulatedConnection, ring: RingCore, tag: OperationTag) {
+        let session = session(ring, tag)
+        if let previous = session.upstream, !previous.isProxyClosed {
+            network.violate(
+                .misuse, "a session connects to port \(backend.port) while it has connection \(previous.key)")
+        }
+        session.upstream = backend
+        backend.session = session
+        session.triedPorts += ring.refusedPorts
+        ring.refusedPorts.removeAll()
+        network.ledger.connectStarts(session, backend.port)
+        session.triedPorts.append(backend.port)
+        session.connectTimes.append(network.now)
+    }
+
+    func connected(_ backend: SimulatedConnection) {
+        established[backend.port, default: 0] += 1
+        backend.session?.isEstablished = true
+        backend.session?.client?.restartClock()
+    }
+
+    func connectFailed(_ backend: SimulatedConnection, code: Int32) {
+        if code != EADDRNOTAVAIL { failedConnects[backend.port, default: 0] += 1 }
+    }
+
+    func connectCancelled(_ backend: SimulatedConnection) {
+        failedConnects[backend.port, default: 0] += 1
+    }
+
+    /// An operation of a session names a socket: always the same client and the connected backend.
+    func use(_ connection: SimulatedConnection, _ side: Side, ring: RingCore, tag: OperationTag) {
+        let session = session(ring, tag)
+        switch side {
+        case .downstream:
+            if session.client == nil && connection.session == nil && connection.isClient {
+                session.client = connection
+                connection.session = session
+                if session.isEstablished { connection.restartClock() }
+                clientKnown(session)
+            }
+            if session.client !== connection {
+                network.violate(
+                    .crossed, "slot \(tag.slot) uses connection \(connection.key), another session's client")
+            }
+        case .upstream:
+            connection.wasUsed = true
+            if session.upstream !== connection {
+                network.violate(
+                    .crossed, "slot \(tag.slot) uses connection \(connection.key), another session's backend")
+            }
+        }
+    }
+
+    private func source(of sink: SimulatedConnection) -> SimulatedConnection? {
+        sink.isClient ? sink.session?.upstream : sink.session?.client
+    }
+
+    // MARK: Bytes
+
+    /// The kernel takes bytes over from the worker.
+    func sent(_ bytes: UnsafeRawPointer, count: Int, to sink: SimulatedConnection) {
+        guard let source = source(of: sink) else {
+            return network.violate(.crossed, "bytes for connection \(sink.key), which has no other side")
+        }
+        let place = "byte \(sink.accepted) to connection \(sink.key) from connection \(source.key)"
+        if let wrong = StreamPattern.firstMismatch(bytes, count: count, stream: source.key, offset: sink.accepted) {
+            return network.violate(.content, "wrong content \(wrong) after \(place)")
+        }
+        if sink.accepted + count > source.readByProxy {
+            return network.violate(.content, "\(count) bytes after \(place), which has sent \(source.readByProxy)")
+        }
+        if sink.isClient {
+            bytesDown[source.port, default: 0] += count
+        } else {
+            bytesUp[sink.port, default: 0] += count
+        }
+    }
+
+    // MARK: Ends
+
+    /// The proxy ends its stream to `sink`, by shutdown or by closing.
+    func ends(_ sink: SimulatedConnection, ring: RingCore) {
+        guard sink.isEstablished, !sink.isDead, !sink.hasProxyFinished else { return }
+        guard let session = sink.session, session.isEstablished, let source = source(of: sink) else {
+            // A client for whom there was no backend.
+            if sink.accepted > 0 { network.violate(.end, "connection \(sink.key) got bytes without a backend") }
+            return
+        }
+        if source.hasPeerFinished && sink.accepted == source.sentByPeer { return }
+        if mayAbort(session) {
+            // What the proxy had taken from the other side, or heard of it, must not be hidden behind a clean end.
+            if sink.accepted != source.readByProxy {
+                network.violate(
+                    .end,
+                    "connection \(sink.key) ended cleanly with \(sink.accepted) of \(source.readByProxy) bytes received"
+                )
+            }
+            if source.toldOfResetAt != nil {
+                network.violate(.end, "connection \(sink.key) ended cleanly though connection \(source.key) was reset")
+            }
+            return
+        }
+        network.violate(
+            .end,
+            "connection \(sink.key) ended cleanly after \(sink.accepted) bytes; connection \(source.key) sent "
+                + "\(source.sentByPeer) and \(source.hasPeerReset ? "was reset" : "has \(source.hasPeerFinished ? "" : "not ")finished")"
+        )
+    }
+
+    func closes(_ sink: SimulatedConnection, reset: Bool, ring: RingCore) {
+        guard reset else { return ends(sink, ring: ring) }
+        guard sink.isEstablished, !sink.isDead, let session = sink.session, session.isEstablished else { return }
+        // A backend that was reached while its session was ending gets nothing.
+        if mayAbort(session) || session.upstream?.wasUsed != true { return }
+        guard let source = source(of: sink), source.hasPeerReset else {
+            return network.violate(.end, "connection \(sink.key) was reset without a reason")
+        }
+        let isDelivered = sink.accepted == source.sentByPeer && sink.acknowledged == sink.accepted
+        let hasStalled = network.now >= sink.lastAcknowledgement + Worker<SimulatedRing>.flushStallMilliseconds
+        if !isDelivered && !hasStalled {
+            network.violate(
+                .flush,
+                "connection \(sink.key) was reset with \(sink.accepted) bytes sent and \(sink.acknowledged) acknowledged of "
+                    + "\(source.sentByPeer) that came before the reset of connection \(source.key)"
+            )
+        }
+    }
+
+    /// Whether the worker may end a session that its peers did not end: it was told to, or a side was idle too long.
+    func mayAbort(_ session: SimulatedSession) -> Bool {
+        if session.isClosing { return session.couldAbort }
+        return session.ring.isCut || !session.isEstablished || isIdle(session)
+    }
+
+    private func isIdle(_ session: SimulatedSession) -> Bool {
+        let limits = idleLimits(session)
+        return isIdle(session, session.client, .downstream, limits.client)
+            || isIdle(session, session.upstream, .upstream, limits.server)
+    }
+
+    /// While output is pending only what the peer acknowledges counts, else what it sends as well.
+    private func isIdle(
+        _ session: SimulatedSession,
+        _ connection: SimulatedConnection?,
+        _ side: Side,
+        _ limit: Int
+    ) -> Bool {
+        guard limit > 0, let connection else { return false }
+        let ring = session.ring
+        let isPending =
+            connection.sendOperation != nil || connection.unacknowledged > 0
+            || ring.hasPosted(OperationTag(.send(side), slot: session.slot, generation: session.generation))
+        // What has not been handled yet cannot count.
+        let countsReads =
+            !isPending
+            && !ring.hasPosted(OperationTag(.receive(side), slot: session.slot, generation: session.generation))
+        let last = max(connection.lastAcknowledgement, countsReads ? connection.lastRead : 0)
+        return network.now >= last + UInt64(limit)
+    }
+
+    /// Called by the driver after the turn in which a session began to close.
+    func beganClosing(_ session: SimulatedSession) {
+        session.couldAbort = mayAbort(session)
+        session.isClosing = true
+    }
+}

@@ -1,0 +1,302 @@
+// Owns what must hold: after every turn, whenever nothing can happen any more, and at the end.
+
+import Synchronization
+
+@testable import ShuttleEngine
+
+extension Simulation {
+    // MARK: After every turn
+
+    /// Buffers add up; sessions that began to close are known to have.
+    func checkAfterTurn(_ index: Int) {
+        let ring = rings[index]
+        var queued = 0
+        var occupied = 0
+        for slotIndex in 0..<workers[index].sessions.touchedCount {
+            let slot = workers[index].sessions[slotIndex]
+            guard slot.pointee.isOccupied else { continue }
+            occupied += 1
+            let (up, down) = (slot.pointee.session.upward.queue.count, slot.pointee.session.downward.queue.count)
+            queued += Int(up + down)
+            buffersHeldMax = max(buffersHeldMax, Int(max(up, down)))
+            guard slot.pointee.session.phase == .closing, Int(slotIndex) < ring.sessions.count,
+                let session = ring.sessions[Int(slotIndex)], session.generation == slot.pointee.generation,
+                !session.isClosing
+            else { continue }
+            network.ledger.beganClosing(session)
+        }
+        ring.checkBuffers(queued: queued)
+        let counted = links[index].pointee.sessions.load(ordering: .relaxed)
+        if counted != occupied || workers[index].sessions.count != occupied {
+            network.violate(.counters, "ring \(index) counts \(counted) sessions and has \(occupied)")
+        }
+    }
+
+    // MARK: When nothing can happen at this time
+
+    /// Whoever could go on must have gone on.
+    func checkQuiet() {
+        for (index, ring) in rings.enumerated() {
+            let isAcknowledged = control.acknowledged(index) == control.epoch
+            if !isAcknowledged {
+                network.violate(
+                    .snapshot, "ring \(index) rests on epoch \(control.acknowledged(index)) of \(control.epoch)")
+            }
+            for session in ring.sessions {
+                guard let session, !session.isOver, session.isEstablished, let client = session.client,
+                    let upstream = session.upstream
+                else { continue }
+                checkQuiet(session, from: client, to: upstream)
+                checkQuiet(session, from: upstream, to: client)
+                checkIdle(session, client, upstream)
+                checkBothReset(session, client, upstream)
+            }
+        }
+    }
+
+    private func checkQuiet(_ session: SimulatedSession, from source: SimulatedConnection, to sink: SimulatedConnection)
+    {
+        guard !sink.isDead, !sink.isProxyClosed, !source.isProxyClosed, sink.toldOfResetAt == nil else { return }
+        let place = "connection \(source.key) to \(sink.key): "
+        let isSinkIdle = sink.sendOperation == nil && sink.unacknowledged == 0
+        if let told = source.toldOfResetAt {
+            // The wait before a reset is polled at growing intervals.
+            guard isSinkIdle, sink.accepted == source.sentByPeer else { return }
+            if network.now > max(told, sink.lastAcknowledgement) + 200 {
+                network.violate(.stuck, place + "the reset was not passed on")
+            }
+            return
+        }
+        if source.hasPeerReset || sink.hasPeerReset { return }
+        let hasUnread = source.unread > 0 || source.hasPeerFinished && !source.wasEndRead
+        if hasUnread && isSinkIdle && session.ring.freeBufferCount > 0 {
+            network.violate(.stuck, place + "\(source.unread) bytes or the end are not read though there is room")
+        }
+        if sink.sendOperation == nil && source.readByProxy > sink.accepted {
+            network.violate(.stuck, place + "\(source.readByProxy - sink.accepted) bytes are held back")
+        }
+        if source.wasEndRead && sink.accepted == source.sentByPeer && !sink.hasProxyFinished {
+            network.violate(.stuck, place + "the end was not passed on")
+        }
+    }
+
+    /// With both sides gone there is nothing to wait for.
+    private func checkBothReset(
+        _ session: SimulatedSession,
+        _ client: SimulatedConnection,
+        _ upstream: SimulatedConnection
+    ) {
+        guard client.hasPeerReset, upstream.hasPeerReset, let told = client.toldOfResetAt ?? upstream.toldOfResetAt
+        else { return }
+        if network.now > max(told, client.resetAt, upstream.resetAt) + 200 {
+            network.violate(.stuck, "connections \(client.key) and \(upstream.key) are both reset and held open")
+        }
+    }
+
+    /// A session in which nothing happened for a timeout, and a quarter of it, must have been ended.
+    private func checkIdle(_ session: SimulatedSession, _ client: SimulatedConnection, _ upstream: SimulatedConnection)
+    {
+        let limits = network.ledger.idleLimits(session)
+        guard client.toldOfResetAt == nil, upstream.toldOfResetAt == nil else { return }
+        for (connection, limit) in [(client, limits.client), (upstream, limits.server)] where limit > 0 {
+            let last = max(connection.lastRead, connection.lastProgress)
+            if network.now > last + UInt64(limit + limit / 4 + 1) {
+                network.violate(.stuck, "connection \(connection.key) is idle since \(last) ms and lives on")
+            }
+        }
+    }
+
+    // MARK: Choices
+
+    func connectLedger() {
+        let ledger = network.ledger
+        ledger.idleLimits = { [unowned self] session in
+            guard let client = session.client, Int(session.epoch) < control.history.count else { return IdleLimits() }
+            return control.history[Int(session.epoch)][client.port]?.idleLimits() ?? IdleLimits()
+        }
+        ledger.connectStarts = { [unowned self] in checkChoice($0, $1) }
+        ledger.clientKnown = { [unowned self] in checkService($0) }
+    }
+
+    /// The backend belongs to the service whose listener the client came through, in the epoch of its arrival.
+    private func checkService(_ session: SimulatedSession) {
+        guard let client = session.client, let port = session.triedPorts.first else { return }
+        let service = control.history[Int(session.epoch)][client.port]
+        if service?.backends.contains(where: { $0.port == port && $0.weight > 0 }) != true {
+            network.violate(
+                .balance,
+                "a client of port \(client.port) went to \(port), not a backend of \(service?.name ?? "nobody") in epoch "
+                    + "\(session.epoch)"
+            )
+        }
+    }
+
+    private func checkChoice(_ session: SimulatedSession, _ port: UInt16) {
+        let epoch = Int(session.ring.viewEpoch)
+        guard
+            let service = control.history[epoch].values.first(where: { plan in
+                plan.backends.contains { $0.port == port }
+            }), let backend = control.backend(at: port, of: service.name)
+        else {
+            return network.violate(.balance, "port \(port) is not a backend in epoch \(epoch)")
+        }
+        let weight = service.backends.first { $0.port == port }?.weight ?? 0
+        if weight == 0 || !backend.record.pointee.isUp.load(ordering: .relaxed) {
+            network.violate(.balance, "the backend at port \(port) has weight \(weight) or is down")
+        }
+        if session.triedPorts.contains(port) { network.violate(.balance, "port \(port) was tried twice for a client") }
+        if session.triedPorts.count > Int(CompiledService.retries) {
+            network.violate(.balance, "\(session.triedPorts.count + 1) backends were tried for a client")
+        }
+        if service.balance == .leastConnections || !session.triedPorts.isEmpty {
+            checkLeastLoaded(session, port, weight, service)
+        } else if plan.hasExactTurns {
+            noteTurn(port, service)
+        }
+    }
+
+    /// (sessions + 1) / weight of the chosen is the least; its own count includes the new session already.
+    private func checkLeastLoaded(_ session: SimulatedSession, _ port: UInt16, _ weight: Int, _ service: ServicePlan) {
+        guard let chosen = control.backend(at: port, of: service.name) else { return }
+        let load = chosen.record.pointee.active.load(ordering: .relaxed)
+        for other in service.backends where other.port != port && other.weight > 0 {
+            guard !session.triedPorts.contains(other.port),
+                let record = control.backend(at: other.port, of: service.name)?.record,
+                record.pointee.isUp.load(ordering: .relaxed)
+            else { continue }
+            let otherLoad = record.pointee.active.load(ordering: .relaxed) + 1
+            if otherLoad * weight < load * other.weight {
+                network.violate(
+                    .balance,
+                    "port \(port) got session \(load) at weight \(weight) while port \(other.port) had \(otherLoad - 1) at "
+                        + "weight \(other.weight)"
+                )
+            }
+        }
+    }
+
+    private func noteTurn(_ port: UInt16, _ service: ServicePlan) {
+        guard let rotation = control.compiledService(named: service.name)?.rotation else { return }
+        if let index = turnsTaken.firstIndex(where: { $0.rotation === rotation }) {
+            turnsTaken[index].ports.append(port)
+        } else {
+            turnsTaken.append((rotation, [port]))
+        }
+    }
+
+    // MARK: At the end
+
+    func checkCounters() {
+        var up: UInt64 = 0
+        var down: UInt64 = 0
+        for port in Set(control.backends.map(\.port)).sorted() {
+            checkCounters(of: port)
+            up += UInt64(network.ledger.bytesUp[port] ?? 0)
+            down += UInt64(network.ledger.bytesDown[port] ?? 0)
+        }
+        let records = control.serviceRecords.map(\.record)
+        let sum = { (value: (borrowing CounterBlock) -> UInt64) in
+            records.reduce(0) { $0 + $1.pointee.counters.sum(value) }
+        }
+        let counted = [
+            sum { $0.sentBytes.load(ordering: .relaxed) }, sum { $0.receivedBytes.load(ordering: .relaxed) },
+            sum { $0.connections.load(ordering: .relaxed) },
+        ]
+        let seen = [up, down, UInt64(network.ledger.acceptedClients)]
+        if counted != seen { network.violate(.counters, "services count \(counted); the network saw \(seen)") }
+        if records.contains(where: { $0.pointee.counters.active != 0 }) {
+            network.violate(.counters, "a service has sessions left in its gauge")
+        }
+        control.checkReclaimed()
+        if plan.isCalm { checkWhole() }
+        if plan.hasExactTurns { checkTurns() }
+    }
+
+    /// All records that ever stood for a port together.
+    private func checkCounters(of port: UInt16) {
+        let records = control.backends.filter { $0.port == port }
+        let ledger = network.ledger
+        let counted = records.reduce([0, 0, 0]) { sum, record in zip(sum, record.counters).map { $0 + $1 } }
+        let seen = [
+            UInt64(ledger.bytesUp[port] ?? 0), UInt64(ledger.bytesDown[port] ?? 0),
+            UInt64(ledger.established[port] ?? 0),
+        ]
+        let connections = network.connections.filter { $0.port == port && !$0.isClient }
+        // One that was established while its session was being closed need not count.
+        let used = UInt64(connections.count { $0.wasUsed })
+        if counted[0...1] != seen[0...1] || !(used...seen[2]).contains(counted[2]) {
+            network.violate(
+                .counters,
+                "port \(port) counts \(counted) sent, received and connections; the network saw \(seen)"
+            )
+        }
+        if records.contains(where: { $0.record.pointee.active.load(ordering: .relaxed) != 0 }) {
+            network.violate(.counters, "port \(port) has sessions left in its gauge")
+        }
+        let errors = records.reduce(0) { $0 + $1.errors }
+        let causes = UInt64((ledger.failedConnects[port] ?? 0) + connections.count { $0.hasPeerReset })
+        if errors > causes { network.violate(.counters, "port \(port) counts \(errors) errors of \(causes)") }
+    }
+
+    /// In a calm run every client that came through reached a backend, and both got everything and a clean end.
+    private func checkWhole() {
+        for session in network.ledger.sessions {
+            guard let client = session.client, let upstream = session.upstream, session.isEstablished else {
+                network.violate(.end, "a client found no backend")
+                continue
+            }
+            for (source, sink) in [(client, upstream), (upstream, client)] {
+                if sink.readByPeer != source.sentByPeer || sink.peer?.sawEnd != true {
+                    network.violate(
+                        .end,
+                        "connection \(sink.key) got \(sink.readByPeer) of \(source.sentByPeer) bytes and "
+                            + (sink.peer?.sawEnd == true ? "an end" : "no end")
+                    )
+                }
+            }
+        }
+    }
+
+    /// Every prefix of turns is a prefix of the rotation, as often as it went round.
+    private func checkTurns() {
+        for (rotation, ports) in turnsTaken {
+            var expected: [UInt16: Int] = [:]
+            var taken: [UInt16: Int] = [:]
+            guard
+                let service = network.ledger.sessions.isEmpty
+                    ? nil
+                    : control.plans.first(where: {
+                        control.compiledService(named: $0.name)?.rotation === rotation
+                    })
+            else { continue }
+            for (index, port) in ports.enumerated() {
+                let backend = Int(rotation.sequence[index % rotation.sequence.count])
+                expected[service.backends[backend].port, default: 0] += 1
+                taken[port, default: 0] += 1
+            }
+            if expected != taken { network.violate(.balance, "round robin gave \(taken) instead of \(expected)") }
+        }
+    }
+
+    func checkEnd() {
+        for (index, link) in links.enumerated() {
+            let stale = link.pointee.staleCompletions.load(ordering: .relaxed)
+            if stale != UInt64(rings[index].duplicates) {
+                network.violate(.crossed, "ring \(index) dropped \(stale) completions of \(rings[index].duplicates)")
+            }
+            if link.pointee.sessions.load(ordering: .relaxed) != 0 {
+                network.violate(.leak, "ring \(index) has sessions left")
+            }
+            if !rings[index].armed.isEmpty {
+                network.violate(.leak, "ring \(index) has \(rings[index].armed.count) operations left")
+            }
+            rings[index].checkBuffers(queued: 0)
+        }
+        if network.openDescriptors != 0 {
+            network.violate(.leak, "\(network.openDescriptors) descriptors are left open")
+        }
+        if !network.live.allSatisfy(\.isProxyClosed) { network.violate(.leak, "connections are left open") }
+        // The newest snapshot stays until the next one is everywhere.
+        if control.snapshotCount > 2 { network.violate(.leak, "\(control.snapshotCount) snapshots are left") }
+    }
+}
