@@ -131,11 +131,12 @@ public final class Engine {
     /// Binds the listeners of `services` that are new. On failure nothing has changed.
     public func prepare(_ services: [ResolvedService]) throws(ListenFailure) -> PreparedChange {
         let wanted = Set(services.map(\.listenAddress))
+        let present = listeners.openSockets
+        let presentAddresses = Set(present.map(\.address))
+        let leaving = present.filter { !wanted.contains($0.address) }
         var opened: [ListeningSocket] = []
-        for (index, service) in services.enumerated() where listeners.openSocket(at: service.listenAddress) == nil {
-            let overlapping = listeners.openSockets.filter {
-                $0.overlaps(service.listenAddress) && !wanted.contains($0.address)
-            }
+        for (index, service) in services.enumerated() where !presentAddresses.contains(service.listenAddress) {
+            let overlapping = leaving.filter { $0.overlaps(service.listenAddress) }
             switch ListeningSocket.open(service.listenAddress, overlapping: overlapping) {
             case .success(let socket): opened.append(socket)
             case .failure(let error):

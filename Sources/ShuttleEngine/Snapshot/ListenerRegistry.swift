@@ -26,10 +26,6 @@ final class ListenerRegistry {
     /// Services whose queued connections are still to be served.
     var departing: [CompiledService] { places.compactMap(\.departing) }
 
-    func openSocket(at address: SocketAddress) -> ListeningSocket? {
-        places.first { $0.state == .open && $0.socket?.address == address }?.socket
-    }
-
     func open(_ socket: ListeningSocket) {
         let index =
             places.firstIndex { $0.state == .none }

@@ -176,7 +176,9 @@ final class RingCore {
             network.mutant = nil
             return
         }
-        if -completion.result == ENOBUFS { starvationsReported += 1 } else { network.noteProgress() }
+        if -completion.result == ENOBUFS { starvationsReported += 1 }
+        // Failures that come again at once are what a spinning worker lives on.
+        if completion.result >= 0 { network.noteProgress() }
         posted.append(completion)
     }
 

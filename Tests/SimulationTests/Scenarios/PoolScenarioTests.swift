@@ -84,4 +84,17 @@ import Testing
             #expect(counted <= UInt64(reported))
         }
     }
+
+    /// Sessions that were refused a buffer though they had nothing to receive stand in line before those that have.
+    /// Nobody may be left waiting while buffers are free.
+    @Test(arguments: [true, false])
+    func nobodyWaitsBesideFreeBuffers(hasReceiveLimit: Bool) {
+        let ring = RingSettings(bufferCount: 2, bufferSize: 64, providedMax: 2, hasReceiveLimit: hasReceiveLimit)
+        var plan = SimulationPlan.oneService("waiting beside free buffers", ring: ring)
+        plan.arrive(12, PeerScript(steps: [.send(200), .pause(3000), .send(200), .finish]))
+        plan.backendScript = { _, _ in PeerScript(steps: [.send(200), .awaitEnd]) }
+        plan.network.kernelQueueBytes = 20...100
+        plan.isCalm = true
+        expectClean(plan, seeds: 1...20)
+    }
 }

@@ -240,6 +240,17 @@ extension Simulation {
 
     /// In a calm run every client that came through reached a backend, and both got everything and a clean end.
     private func checkWhole() {
+        // Whoever was turned away for want of slots is counted.
+        let begun = network.ledger.sessions.count { $0.client != nil }
+        let turnedAway = control.serviceRecords.reduce(0) { sum, entry in
+            sum + entry.record.pointee.counters.sum { $0.errors.load(ordering: .relaxed) }
+        }
+        if network.ledger.acceptedClients != begun + Int(turnedAway) - failedConnects {
+            network.violate(
+                .end,
+                "\(network.ledger.acceptedClients) clients were accepted, \(begun) served, \(turnedAway) turned away"
+            )
+        }
         for session in network.ledger.sessions {
             guard let client = session.client, let upstream = session.upstream, session.isEstablished else {
                 network.violate(.end, "a client found no backend")
@@ -256,6 +267,8 @@ extension Simulation {
             }
         }
     }
+
+    private var failedConnects: Int { network.ledger.failedConnects.values.reduce(0, +) }
 
     /// Every prefix of turns is a prefix of the rotation, as often as it went round.
     private func checkTurns() {

@@ -107,6 +107,7 @@ final class Simulation {
             misses = 0
             // A sweep over everything, so that bad luck is not taken for silence.
             steps += 1
+            checkProgress()
             if sweep() { continue }
             checkQuiet()
             guard log.violation == nil else { return }

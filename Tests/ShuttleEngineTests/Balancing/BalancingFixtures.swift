@@ -1,0 +1,69 @@
+// Owns a service's table for tests of choosing, with the memory it points to.
+
+import Synchronization
+
+@testable import ShuttleEngine
+
+/// Backends with identifiers 1, 2, … and given weights.
+final class TableFixture {
+    let records: [UnsafeMutablePointer<BackendRecord>]
+    let service: CompiledService
+    private let serviceRecord: UnsafeMutablePointer<ServiceRecord>
+
+    init(weights: [Int], _ algorithm: BalanceAlgorithm = .roundRobin) {
+        records = weights.indices.map { index in
+            let record = UnsafeMutablePointer<BackendRecord>.allocate(capacity: 1)
+            record.initialize(
+                to: BackendRecord(
+                    identifier: UInt32(index + 1),
+                    address: .loopbackIPv4(port: UInt16(1000 + index)),
+                    workerCount: 1
+                )
+            )
+            return record
+        }
+        serviceRecord = .allocate(capacity: 1)
+        serviceRecord.initialize(to: ServiceRecord(workerCount: 1))
+        let configuration = ServiceConfiguration(
+            name: "a",
+            address: "127.0.0.1:80",
+            backends: weights.enumerated().map { index, weight in
+                BackendConfiguration(name: "s\(index)", address: "127.0.0.1:\(1000 + index)", weight: weight)
+            },
+            balance: algorithm
+        )
+        let shares = CompiledService.shares(configuration, records)
+        service = CompiledService(
+            configuration: configuration,
+            record: serviceRecord,
+            backends: records,
+            rotation: Rotation(shares),
+            rotationShares: shares
+        )
+    }
+
+    deinit {
+        for record in records {
+            record.deinitialize(count: 1)
+            record.deallocate()
+        }
+        serviceRecord.deinitialize(count: 1)
+        serviceRecord.deallocate()
+    }
+
+    var table: ServiceTable { service.table.pointee }
+    var active: [Int] { records.map { $0.pointee.active.load(ordering: .relaxed) } }
+
+    /// The index of the chosen backend.
+    func choose(_ tried: TriedBackends = TriedBackends()) -> Int? {
+        table.chooseBackend(excluding: tried).map { chosen in records.firstIndex(of: chosen)! }
+    }
+
+    func setUp(_ index: Int, _ isUp: Bool) { records[index].pointee.isUp.store(isUp, ordering: .relaxed) }
+
+    func tried(_ indices: Int...) -> TriedBackends {
+        var tried = TriedBackends()
+        for index in indices { tried.insert(UInt32(index + 1)) }
+        return tried
+    }
+}

@@ -1,0 +1,190 @@
+// Owns a session's life told as short stories; every order of events is explored in SessionExplorationTests.
+
+import Testing
+
+@testable import ShuttleEngine
+
+@Suite struct SessionTests {
+    private static let limits = FlowLimits(bufferSize: 100, buffers: 4)
+
+    private func next(_ session: Session) -> SessionAction { session.nextAction(SessionTests.limits) }
+
+    private func established() -> Session {
+        var session = Session()
+        session.connectSubmitted()
+        session.connected()
+        return session
+    }
+
+    @Test func readsTheClientWhileConnecting() {
+        var session = Session()
+        session.connectSubmitted()
+        #expect(session.phase == .connecting && session.isConnectInFlight && !session.isQuiet)
+        #expect(next(session) == .receive(from: .downstream, byteLimit: 400))
+        session.withFlow(from: .downstream) { $0.receiveSubmitted() }
+        #expect(next(session) == .none)
+        session.withFlow(from: .downstream) { $0.received(10) }
+        #expect(next(session) == .none, "nobody to send to yet")
+        session.connected()
+        #expect(session.phase == .established)
+        #expect(next(session) == .send(to: .upstream))
+    }
+
+    @Test func aFurtherConnectAfterAFailure() {
+        var session = Session()
+        session.connectSubmitted()
+        session.connectFailed()
+        #expect(session.phase == .connecting && session.isQuiet)
+        session.connectSubmitted()
+        session.connected()
+        #expect(session.phase == .established)
+    }
+
+    @Test func halfCloseAndClose() {
+        var session = established()
+        session.endReceived(from: .downstream)
+        #expect(next(session) == .finishWriting(to: .upstream))
+        session.withFlow(from: .downstream) { $0.finishSubmitted() }
+        #expect(next(session) == .receive(from: .upstream, byteLimit: 400))
+        session.endReceived(from: .upstream)
+        #expect(next(session) == .close(resetDownstream: false, resetUpstream: false))
+        session.closeSubmitted()
+        #expect(session.phase == .closing && next(session) == .none)
+    }
+
+    /// With both ends there the close is both ends at once.
+    @Test func bothEndsAtOnce() {
+        var session = established()
+        session.endReceived(from: .upstream)
+        session.endReceived(from: .downstream)
+        #expect(next(session) == .close(resetDownstream: false, resetUpstream: false))
+    }
+
+    @Test(arguments: [Side.downstream, .upstream])
+    func aResetTravelsAfterTheBytes(side: Side) {
+        var session = established()
+        session.withFlow(from: side) { $0.received(50) }
+        session.receiveFailed(from: side)
+        #expect(session.resetBy == side)
+        #expect(next(session) == .send(to: side.other))
+        session.withFlow(from: side) { $0.sendSubmitted(50) }
+        #expect(next(session) == .none)
+        session.withFlow(from: side) { $0.sendCompleted(50) }
+        #expect(next(session) == .awaitFlush(of: side.other))
+        session.awaitsFlush()
+        #expect(next(session) == .none)
+        session.flushed()
+        #expect(
+            next(session) == .close(resetDownstream: side == .upstream, resetUpstream: side == .downstream)
+        )
+    }
+
+    /// What is owed to the side that reset is dropped, once no send holds on to it.
+    @Test func whatIsOwedToTheResetSideIsDropped() {
+        var session = established()
+        session.withFlow(from: .downstream) {
+            $0.received(30)
+            $0.sendSubmitted(30)
+            $0.received(20)
+        }
+        session.receiveFailed(from: .upstream)
+        #expect(next(session) != .discard(owedTo: .upstream), "a send is still reading that memory")
+        session.sendFailed(to: .upstream, afterEnd: true)
+        #expect(next(session) == .discard(owedTo: .upstream))
+        session.owedDiscarded(to: .upstream)
+        #expect(next(session) == .awaitFlush(of: .downstream))
+    }
+
+    /// The send heard of the reset; receives find a false end.
+    @Test func aSendTakesTheResetAway() {
+        var session = established()
+        session.withFlow(from: .downstream) {
+            $0.received(30)
+            $0.sendSubmitted(30)
+        }
+        session.sendFailed(to: .upstream, afterEnd: false)
+        session.owedDiscarded(to: .upstream)
+        #expect(next(session) == .receive(from: .upstream, byteLimit: 400), "bytes may have come before")
+        session.endReceived(from: .upstream)
+        #expect(next(session) == .awaitFlush(of: .downstream), "never an end")
+    }
+
+    /// A send that was cut short says nothing of the error; the end that follows is a reset all the same.
+    @Test func aShortSendTakesTheResetAway() {
+        var session = established()
+        session.withFlow(from: .downstream) {
+            $0.received(30)
+            $0.sendSubmitted(30)
+        }
+        session.sendCutShort(to: .upstream)
+        session.withFlow(from: .downstream) { $0.sendCompleted(10) }
+        session.endReceived(from: .upstream)
+        #expect(session.resetBy == .upstream)
+        #expect(next(session) == .discard(owedTo: .upstream))
+    }
+
+    /// EPIPE: the peer had ended before, so the end is true though the connection was reset later.
+    @Test func anEndBeforeAResetIsTrue() {
+        var session = established()
+        session.withFlow(from: .downstream) {
+            $0.received(30)
+            $0.sendSubmitted(30)
+        }
+        session.sendFailed(to: .upstream, afterEnd: true)
+        session.owedDiscarded(to: .upstream)
+        session.endReceived(from: .upstream)
+        #expect(next(session) == .finishWriting(to: .downstream))
+    }
+
+    @Test func bothResetsEndItAtOnce() {
+        var session = established()
+        session.withFlow(from: .upstream) {
+            $0.received(30)
+            $0.sendSubmitted(30)
+        }
+        session.receiveFailed(from: .upstream)
+        session.sendFailed(to: .downstream, afterEnd: false)
+        #expect(next(session) == .close(resetDownstream: true, resetUpstream: false))
+    }
+
+    @Test func aResetWhileConnecting() {
+        var session = Session()
+        session.connectSubmitted()
+        session.receiveFailed(from: .downstream)
+        #expect(next(session) == .close(resetDownstream: false, resetUpstream: true))
+    }
+
+    /// Who was promised more than it gets is reset.
+    @Test func abortTellsTheTruth() {
+        #expect(established().abortAction == .close(resetDownstream: false, resetUpstream: false))
+        var session = established()
+        session.withFlow(from: .upstream) { $0.received(1) }
+        #expect(session.abortAction == .close(resetDownstream: true, resetUpstream: false))
+        session.withFlow(from: .downstream) { $0.received(1) }
+        #expect(session.abortAction == .close(resetDownstream: true, resetUpstream: true))
+        var reset = established()
+        reset.receiveFailed(from: .downstream)
+        #expect(reset.abortAction == .close(resetDownstream: false, resetUpstream: true))
+    }
+
+    @Test func isQuietKnowsEveryOperation() {
+        #expect(established().isQuiet)
+        for side in [Side.downstream, .upstream] {
+            var receiving = established()
+            receiving.withFlow(from: side) { $0.receiveSubmitted() }
+            #expect(!receiving.isQuiet)
+            var sending = established()
+            sending.withFlow(from: side) {
+                $0.received(1)
+                $0.sendSubmitted(1)
+            }
+            #expect(!sending.isQuiet)
+        }
+    }
+
+    /// It can be written down as a value: no reference and no pointer in it.
+    @Test func isATrivialValue() {
+        #expect(_isPOD(Session.self))
+        #expect(MemoryLayout<Session>.size <= 64)
+    }
+}
