@@ -50,7 +50,9 @@ import Testing
         let fixture = TableFixture(weights: weights, .leastConnections)
         for _ in 0..<2000 {
             let before = fixture.active
-            if Bool.random(using: &generator), let busy = before.indices.filter({ before[$0] > 0 }).randomElement(using: &generator) {
+            if Bool.random(using: &generator),
+                let busy = before.indices.filter({ before[$0] > 0 }).randomElement(using: &generator)
+            {
                 fixture.records[busy].pointee.release()
                 continue
             }

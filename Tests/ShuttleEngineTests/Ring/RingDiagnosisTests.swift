@@ -13,7 +13,8 @@ import Testing
         lockedMemoryLimit: nil
     )
 
-    private static func text(_ code: Int32, rings: Int = 4, _ change: (inout MachineFacts) -> Void = { _ in }) -> String {
+    private static func text(_ code: Int32, rings: Int = 4, _ change: (inout MachineFacts) -> Void = { _ in }) -> String
+    {
         var facts = facts
         change(&facts)
         return RingDiagnosis(code: code, ringCount: rings, facts: facts).text
@@ -125,7 +126,8 @@ import Testing
             unsetenv(RingCapabilities.disablingVariable)
             precondition(newest.withoutDisabledFeatures() == newest)
             for (value, limit, message) in [
-                ("receive-limit", false, true), ("ring-message", true, false), ("receive-limit,ring-message", false, false),
+                ("receive-limit", false, true), ("ring-message", true, false),
+                ("receive-limit,ring-message", false, false),
                 ("something-else", true, true), ("", true, true),
             ] {
                 setenv(RingCapabilities.disablingVariable, value, 1)

@@ -312,7 +312,9 @@ struct SessionWorld {
             let isThere = side == .downstream || session.isConnectInFlight == false
             guard isThere, !sink.hasReset else { continue }
             if wasAborted {
-                if !isReset && session.flow(from: side.other).owedBytes > 0 { object("\(side) is owed bytes and gets an end") }
+                if !isReset && session.flow(from: side.other).owedBytes > 0 {
+                    object("\(side) is owed bytes and gets an end")
+                }
             } else if isReset {
                 if !source.hasReset { object("\(side) is reset without a reason") }
             } else if !sink.wasFinished {

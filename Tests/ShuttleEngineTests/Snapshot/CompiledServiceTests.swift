@@ -13,7 +13,8 @@ import Testing
         #expect(table.entries.map(\.weight) == [2, 0, 5])
         #expect(table.entries.map(\.record) == fixture.records)
         #expect(table.entries.map(\.isUsable) == [true, false, true])
-        #expect(table.timeouts == SessionTimeouts(clientMilliseconds: 0, serverMilliseconds: 0, connectMilliseconds: 5000))
+        #expect(
+            table.timeouts == SessionTimeouts(clientMilliseconds: 0, serverMilliseconds: 0, connectMilliseconds: 5000))
         #expect(table.retries == CompiledService.retries)
         #expect(Set(table.rotation) == [0, 2])
     }
@@ -64,7 +65,8 @@ import Testing
         var other = CompiledServiceTests.identity
         other.address = .loopbackIPv4(port: 81)
         let second = registry.backend(other)
-        #expect(second != first && second.pointee.identifier != first.pointee.identifier, "a new address, a new backend")
+        #expect(
+            second != first && second.pointee.identifier != first.pointee.identifier, "a new address, a new backend")
         let isUp = second.pointee.isUp.load(ordering: .relaxed)
         #expect(isUp)
     }
