@@ -140,7 +140,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
             if state.dropsInput {
                 return
             }
-            if !held.isEmpty {
+            if state.phase == .answering {
                 held.append(.inputClosed)
                 return
             }

@@ -113,16 +113,20 @@ import Testing
         }
     }
 
-    /// As `printf … | nc` does.
-    @Test func aClientMayCloseItsSideFirst() async throws {
-        let many = (0..<4000).map { ServiceConfiguration(name: "service-\($0)", address: "127.0.0.1:\($0 + 1)") }
-        try await AdminFixture.run(many) { admin async throws in
+    /// More than fits into the kernel's buffers.
+    private static let large = (0..<20_000).map {
+        ServiceConfiguration(name: "service-\($0)", address: "127.0.0.1:\($0 + 1)")
+    }
+
+    /// As `printf … | nc` does. Most of the answer waits for room in the kernel when both sides have nothing to add.
+    @Test(arguments: [[], ["Connection: close"]]) func aClientMayCloseItsSideFirst(_ headers: [String]) async throws {
+        try await AdminFixture.run(Self.large) { admin async throws in
             let connection = try await admin.connect()
-            await connection.send(admin.head("GET", "/config"))
+            await connection.send(admin.head("GET", "/config", headers: headers))
             await connection.finish()
             let response = try await connection.response()
             #expect(response.status == 200)
-            #expect(response.body.utf8.count > 900_000)
+            #expect(response.body.utf8.count > 4_500_000)
             #expect(response.body.hasSuffix("]\n"))
             #expect(try await connection.untilClosed() == "")
         }
@@ -227,24 +231,36 @@ import Testing
     /// The refusal comes before the body, and reaches a client that sends all of it before it reads.
     @Test func aRefusalReachesAClientThatGoesOnSending() async throws {
         try await AdminFixture.run { admin async throws in
+            let json = ["Content-Type: application/json"]
             let early = try await admin.connect()
-            await early.send(
-                admin.head("PUT", "/config", headers: ["Content-Type: application/json", "Content-Length: 67108865"]))
+            await early.send(admin.head("PUT", "/config", headers: json + ["Content-Length: 67108865"]))
             let response = try await early.response()
             #expect(response.status == 413)
             #expect(response["connection"] == "close")
             await early.close()
 
             let stubborn = try await admin.connect()
-            await stubborn.send(
-                admin.head("PUT", "/api", headers: ["Content-Type: application/json", "Content-Length: 20000000"]))
-            let piece = Array(repeating: UInt8(ascii: " "), count: 1_000_000)
-            for _ in 0..<20 {
-                await stubborn.send(bytes: piece)
-            }
+            await stubborn.send(admin.head("PUT", "/api", headers: json + ["Content-Length: 20000000"]))
+            await stubborn.send(megabytes: 20)
             #expect(try await stubborn.response().status == 413)
             #expect(try await stubborn.untilClosed() == "")
             #expect(admin.control.services == [FakeControl.web])
+        }
+    }
+
+    /// A connection that is closed with unread input is reset, and a reset destroys what has not been taken yet.
+    @Test func anAnswerSurvivesWhatIsStillSent() async throws {
+        try await AdminFixture.run(Self.large) { admin async throws in
+            let connection = try await admin.connect()
+            try await connection.channel.setOption(.autoRead, value: false).get()
+            await connection.send(admin.head("GET", "/config", headers: ["Content-Length: 30000000"]))
+            await connection.send(megabytes: 20)
+            try await connection.channel.setOption(.autoRead, value: true).get()
+            let response = try await connection.response()
+            #expect(response.status == 200)
+            #expect(response["connection"] == "close")
+            #expect(response.body.hasSuffix("]\n"))
+            #expect(try await connection.untilClosed() == "")
         }
     }
 
@@ -313,5 +329,15 @@ extension RawResponse {
     @discardableResult func expect(_ status: Int) -> RawResponse {
         #expect(self.status == status, "\(self)")
         return self
+    }
+}
+
+extension RawConnection {
+    /// Spaces, as long as they are taken.
+    fileprivate func send(megabytes count: Int) async {
+        let piece = Array(repeating: UInt8(ascii: " "), count: 1_000_000)
+        for _ in 0..<count {
+            await send(bytes: piece)
+        }
     }
 }
