@@ -12,6 +12,8 @@
 // Classic BPF for sockets and eventfd, which Swift's Glibc module leaves out.
 #include <linux/filter.h>
 #include <sys/eventfd.h>
+#include <errno.h>
+#include <fcntl.h>
 
 // Flags that the headers spell as casts or leave out; Swift imports typed constants only.
 static const unsigned char SHUTTLE_SQE_BUFFER_SELECT = 1U << IOSQE_BUFFER_SELECT_BIT;
@@ -42,6 +44,37 @@ extern int accept4(int fd, struct sockaddr *address, socklen_t *length, int flag
 static inline int shuttle_accept(int listener)
 {
     return accept4(listener, 0, 0, SOCK_CLOEXEC);
+}
+
+// splice(2), pipe2(2) and the pipe's capacity, fcntl(2), are behind _GNU_SOURCE or variadic.
+extern int pipe2(int ends[2], int flags);
+extern ssize_t splice(int from, off_t *from_offset, int to, off_t *to_offset, size_t count, unsigned flags);
+static inline int shuttle_pipe(int *ends)
+{
+    return pipe2(ends, O_CLOEXEC | O_NONBLOCK);
+}
+static inline int shuttle_set_pipe_capacity(int pipe, int bytes)
+{
+    return fcntl(pipe, 1031 /* F_SETPIPE_SZ */, bytes);
+}
+static inline int shuttle_pipe_capacity(int pipe)
+{
+    return fcntl(pipe, 1032 /* F_GETPIPE_SZ */);
+}
+static inline ssize_t shuttle_splice_in(int socket, int pipe, size_t count)
+{
+    return splice(socket, 0, pipe, 0, count, 1 | 2 /* SPLICE_F_MOVE | SPLICE_F_NONBLOCK */);
+}
+// Whether splicing into a socket waits is decided by the file, not by a flag of the call; and operations of a ring must
+// find the file blocking. So it is non-blocking just for the call: nobody else submits meanwhile.
+static inline ssize_t shuttle_splice_out(int pipe, int socket, size_t count)
+{
+    fcntl(socket, F_SETFL, O_RDWR | O_NONBLOCK);
+    ssize_t moved = splice(pipe, 0, socket, 0, count, 1 | 2);
+    int code = errno;
+    fcntl(socket, F_SETFL, O_RDWR);
+    errno = code;
+    return moved;
 }
 
 // CPUs of this thread's affinity mask; 0 when they cannot be told. The set's macros are not for Swift.

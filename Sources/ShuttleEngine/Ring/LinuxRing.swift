@@ -17,6 +17,8 @@ struct LinuxRing: ~Copyable {
         var bufferSize = 16384
         /// Buffers that lie ready in the kernel; few, so that the ones in use stay in the cache.
         var providedBuffers: UInt32 = 256
+        /// Pipes for spliced flows, opened as they are needed; each takes two descriptors.
+        var pipes = 64
     }
 
     private static let bufferGroup: UInt16 = 0
@@ -28,6 +30,7 @@ struct LinuxRing: ~Copyable {
     private let ring: UnsafeMutablePointer<io_uring>
     private let capabilities: RingCapabilities
     private var pool: BufferPool
+    private var pipes: PipePool
     private let provided: UnsafeMutablePointer<io_uring_buf_ring>
     private let providedCapacity: Int
     /// Buffers the kernel holds and has not filled.
@@ -45,6 +48,7 @@ struct LinuxRing: ~Copyable {
         ring: UnsafeMutablePointer<io_uring>,
         capabilities: RingCapabilities,
         pool: consuming BufferPool,
+        pipeLimit: Int,
         provided: UnsafeMutablePointer<io_uring_buf_ring>,
         sizes: Sizes,
         wakeDescriptor: Int32
@@ -52,6 +56,7 @@ struct LinuxRing: ~Copyable {
         self.ring = ring
         self.capabilities = capabilities
         self.pool = pool
+        pipes = PipePool(limit: pipeLimit)
         self.provided = provided
         providedCapacity = Int(sizes.providedBuffers)
         batch = .allocate(capacity: LinuxRing.completionBatch)
@@ -110,6 +115,7 @@ struct LinuxRing: ~Copyable {
             ring: ring,
             capabilities: capabilities,
             pool: pool,
+            pipeLimit: sizes.pipes,
             provided: provided,
             sizes: sizes,
             wakeDescriptor: wakeDescriptor
@@ -333,6 +339,33 @@ extension LinuxRing: RingOperations {
         entry.pointee.user_data = OperationTag.wake.rawValue
     }
 
+    // MARK: Splicing
+
+    @inline(__always)
+    mutating func prepareReadiness(_ readiness: Readiness, of socket: Int32, tag: OperationTag) {
+        let entry = nextSubmission()
+        let mask = readiness == .readable ? POLLIN : POLLOUT
+        io_uring_prep_poll_add(entry, socket, UInt32(truncatingIfNeeded: mask))
+        entry.pointee.user_data = tag.rawValue
+    }
+
+    @inline(__always)
+    mutating func takePipe() -> PipeID? { pipes.take() }
+
+    @inline(__always)
+    mutating func giveBackPipe(_ pipe: PipeID, isEmpty: Bool) { pipes.giveBack(pipe, isEmpty: isEmpty) }
+
+    @inline(__always)
+    mutating func spliceIn(from socket: Int32, to pipe: PipeID) -> CallResult {
+        // The pipe bounds what is moved.
+        Socket.result(of: Int32(truncatingIfNeeded: shuttle_splice_in(socket, pipes.writeEnd(pipe), 1 << 30)))
+    }
+
+    @inline(__always)
+    mutating func spliceOut(from pipe: PipeID, to socket: Int32, count: Int) -> CallResult {
+        Socket.result(of: Int32(truncatingIfNeeded: shuttle_splice_out(pipes.readEnd(pipe), socket, count)))
+    }
+
     // MARK: Sockets
 
     mutating func openSocket(for address: UnsafePointer<SocketAddress>) -> CallResult {
@@ -353,6 +386,7 @@ extension LinuxRing: RingOperations {
         guard !isReleased else { return }
         isReleased = true
         LinuxRing.discard(ring)
+        pipes.closeAll()
         munmap(provided, providedCapacity * MemoryLayout<io_uring_buf>.stride)
         batch.deallocate()
         messages.deallocate()

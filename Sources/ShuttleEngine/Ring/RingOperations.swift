@@ -8,6 +8,12 @@ struct SystemCallError: Error, Equatable {
     let code: Int32
 }
 
+/// What a socket can be waited for.
+enum Readiness {
+    case readable
+    case writable
+}
+
 /// A ring as its worker sees it.
 ///
 /// Operations are prepared, then submitted together; completions are read in batches. Peer faults are results of
@@ -49,6 +55,19 @@ protocol RingOperations: ~Copyable {
     mutating func advance(_ count: Int)
     /// Called when the completion of a wake was seen.
     mutating func rearmWake()
+
+    // Splicing; but for the readiness, calls that return at once.
+    /// Completes when the socket can be read or written, has an error, or its end has come.
+    mutating func prepareReadiness(_ readiness: Readiness, of socket: Int32, tag: OperationTag)
+    /// An empty pipe; `nil` when there is none to be had now.
+    mutating func takePipe() -> PipeID?
+    /// What is in it is lost.
+    mutating func giveBackPipe(_ pipe: PipeID, isEmpty: Bool)
+    /// Moves what the socket has into an empty pipe. Only after the socket was reported readable, once: it may wait
+    /// otherwise. 0 says that nothing could be moved, for the end of the stream or for another reason.
+    mutating func spliceIn(from socket: Int32, to pipe: PipeID) -> CallResult
+    /// Moves up to `count` bytes of the pipe to the socket; EAGAIN when it takes none.
+    mutating func spliceOut(from pipe: PipeID, to socket: Int32, count: Int) -> CallResult
 
     // Sockets; calls that return at once.
     /// A blocking TCP socket for connecting to `address`, options set.

@@ -19,6 +19,7 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
     var view: UnsafePointer<SnapshotView>?
     /// Milliseconds, read once per turn.
     var now: UInt64
+    var splicePolicy: SplicePolicy
 
     // Slots with something due, handled together after a batch so that what arrived in it leaves in one send.
     var dirtyHead = SessionTable.none
@@ -35,7 +36,7 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
     var hasCut = false
 
     /// `nil` when memory for the sessions cannot be reserved.
-    init?(ring: consuming Ring, index: Int, link: UnsafeMutablePointer<WorkerLink>, sessionCapacity: Int) {
+    init?(ring: consuming Ring, index: Int, link: UnsafeMutablePointer<WorkerLink>, sessionCapacity: Int, splicePolicy: SplicePolicy = .standard) {
         let now = ring.nowMilliseconds()
         guard let sessions = SessionTable(capacity: sessionCapacity) else { return nil }
         self.ring = ring
@@ -44,6 +45,7 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
         self.sessions = sessions
         timers = TimerWheel(capacity: sessionCapacity, now: now)
         self.now = now
+        self.splicePolicy = splicePolicy
     }
 
     /// Runs until the stop command; then every operation has been collected.
@@ -112,6 +114,8 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
         case .receiveUpstream: receiveCompleted(from: .upstream, completion)
         case .sendDownstream: sendCompleted(to: .downstream, completion)
         case .sendUpstream: sendCompleted(to: .upstream, completion)
+        case .readinessDownstream: readinessCompleted(from: .downstream, completion)
+        case .readinessUpstream: readinessCompleted(from: .upstream, completion)
         case .accept: acceptCompleted(completion)
         case .connect: connectCompleted(completion)
         case .wake: ring.rearmWake()
