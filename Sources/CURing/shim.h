@@ -14,6 +14,8 @@
 #include <sys/eventfd.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
+#include <sys/ioctl.h>
 
 // Flags that the headers spell as casts or leave out; Swift imports typed constants only.
 static const unsigned char SHUTTLE_SQE_BUFFER_SELECT = 1U << IOSQE_BUFFER_SELECT_BIT;
@@ -65,16 +67,18 @@ static inline ssize_t shuttle_splice_in(int socket, int pipe, size_t count)
 {
     return splice(socket, 0, pipe, 0, count, 1 | 2 /* SPLICE_F_MOVE | SPLICE_F_NONBLOCK */);
 }
-// Whether splicing into a socket waits is decided by the file, not by a flag of the call; and operations of a ring must
-// find the file blocking. So it is non-blocking just for the call: nobody else submits meanwhile.
 static inline ssize_t shuttle_splice_out(int pipe, int socket, size_t count)
 {
-    fcntl(socket, F_SETFL, O_RDWR | O_NONBLOCK);
-    ssize_t moved = splice(pipe, 0, socket, 0, count, 1 | 2);
-    int code = errno;
-    fcntl(socket, F_SETFL, O_RDWR);
-    errno = code;
-    return moved;
+    return splice(pipe, 0, socket, 0, count, 1 | 2);
+}
+static inline void shuttle_set_blocking(int socket, bool blocking)
+{
+    fcntl(socket, F_SETFL, blocking ? O_RDWR : O_RDWR | O_NONBLOCK);
+}
+static inline int shuttle_readable_bytes(int socket)
+{
+    int bytes = 0;
+    return ioctl(socket, FIONREAD, &bytes) == 0 ? bytes : 0;
 }
 
 // CPUs of this thread's affinity mask; 0 when they cannot be told. The set's macros are not for Swift.

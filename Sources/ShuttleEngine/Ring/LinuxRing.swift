@@ -42,6 +42,9 @@ struct LinuxRing: ~Copyable {
     /// Where the eventfd's count goes; -1 and unused when messages wake the ring.
     private let wakeDescriptor: Int32
     private let wakeValue: UnsafeMutablePointer<UInt64>
+    /// The sink that was spliced to last. Whether splicing to a socket waits is decided by its file, and the ring's
+    /// operations must find the file blocking: it is non-blocking from the splice to the next submission.
+    private var nonBlockingSocket: Int32 = -1
     private var isReleased = false
 
     private init(
@@ -167,6 +170,7 @@ struct LinuxRing: ~Copyable {
     }
 
     private mutating func submit() {
+        restoreBlocking()
         submitted(io_uring_submit(ring))
     }
 
@@ -299,6 +303,7 @@ extension LinuxRing: RingOperations {
     }
 
     mutating func submitAndWait(deadlineMilliseconds: UInt64?) {
+        restoreBlocking()
         guard let deadline = deadlineMilliseconds else {
             return submitted(io_uring_submit_and_wait(ring, 1))
         }
@@ -363,7 +368,22 @@ extension LinuxRing: RingOperations {
 
     @inline(__always)
     mutating func spliceOut(from pipe: PipeID, to socket: Int32, count: Int) -> CallResult {
-        Socket.result(of: Int32(truncatingIfNeeded: shuttle_splice_out(pipes.readEnd(pipe), socket, count)))
+        if nonBlockingSocket != socket {
+            restoreBlocking()
+            shuttle_set_blocking(socket, false)
+            nonBlockingSocket = socket
+        }
+        return Socket.result(of: Int32(truncatingIfNeeded: shuttle_splice_out(pipes.readEnd(pipe), socket, count)))
+    }
+
+    @inline(__always)
+    func readableBytes(_ socket: Int32) -> Int { Int(shuttle_readable_bytes(socket)) }
+
+    @inline(__always)
+    private mutating func restoreBlocking() {
+        guard nonBlockingSocket >= 0 else { return }
+        shuttle_set_blocking(nonBlockingSocket, true)
+        nonBlockingSocket = -1
     }
 
     // MARK: Sockets
@@ -376,7 +396,11 @@ extension LinuxRing: RingOperations {
 
     mutating func acceptNow(on listener: Int32) -> CallResult { Socket.accept(listener) }
     mutating func shutdownWrite(_ socket: Int32) { Socket.shutdownWrite(socket) }
-    mutating func close(_ socket: Int32, reset: Bool) { Socket.close(socket, reset: reset) }
+    mutating func close(_ socket: Int32, reset: Bool) {
+        if socket == nonBlockingSocket { nonBlockingSocket = -1 }
+        Socket.close(socket, reset: reset)
+    }
+
     func unacknowledgedBytes(_ socket: Int32) -> Int { Socket.unacknowledgedBytes(socket) }
     func acknowledgedBytes(_ socket: Int32) -> UInt64 { Socket.acknowledgedBytes(socket) }
     func millisecondsSinceSent(_ socket: Int32) -> UInt64 { Socket.millisecondsSinceSent(socket) }

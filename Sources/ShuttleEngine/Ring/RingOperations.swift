@@ -66,6 +66,8 @@ protocol RingOperations: ~Copyable {
     /// Moves what the socket has into an empty pipe. Only after the socket was reported readable, once: it may wait
     /// otherwise. 0 says that nothing could be moved, for the end of the stream or for another reason.
     mutating func spliceIn(from socket: Int32, to pipe: PipeID) -> CallResult
+    /// Bytes that a splice from the socket would find.
+    func readableBytes(_ socket: Int32) -> Int
     /// Moves up to `count` bytes of the pipe to the socket; EAGAIN when it takes none.
     mutating func spliceOut(from pipe: PipeID, to socket: Int32, count: Int) -> CallResult
 
