@@ -13,6 +13,7 @@
 #include <linux/filter.h>
 #include <sys/eventfd.h>
 #include <errno.h>
+#include <signal.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <sys/ioctl.h>
@@ -33,6 +34,35 @@ static inline void shuttle_sqe_set_receive_limit(struct io_uring_sqe *sqe, unsig
 static inline void shuttle_sqe_set_buffer_group(struct io_uring_sqe *sqe, unsigned short group)
 {
     sqe->buf_group = group;
+}
+
+// Linux 6.10: one receive fills several buffers of a group, in the order in which they were provided.
+static const unsigned short SHUTTLE_RECEIVE_BUNDLE = 1U << 4;
+static const unsigned int SHUTTLE_FEATURE_BUNDLE = 1U << 14;
+// Linux 6.12: a wait for several completions that contents itself with one after a while.
+static const unsigned int SHUTTLE_FEATURE_MINIMUM_WAIT = 1U << 15;
+
+// Submits everything and waits for `completions`; after `minimum_wait` microseconds (where the kernel knows it, else 0)
+// one is enough, and after `timeout` (may be NULL) none. liburing 2.3 has no form with a minimum wait: this does with its
+// queue what its own submission does.
+static inline int shuttle_submit_and_wait(struct io_uring *ring, unsigned completions, struct __kernel_timespec *timeout,
+                                          unsigned minimum_wait)
+{
+    struct io_uring_sq *sq = &ring->sq;
+    unsigned tail = *sq->ktail, mask = *sq->kring_mask;
+    for (; sq->sqe_head != sq->sqe_tail; sq->sqe_head++, tail++)
+        sq->array[tail & mask] = sq->sqe_head & mask;
+    io_uring_smp_store_release(sq->ktail, tail);
+    unsigned submissions = tail - io_uring_smp_load_acquire(sq->khead);
+    struct io_uring_getevents_arg argument = {
+        .sigmask_sz = _NSIG / 8,
+        .pad = minimum_wait,
+        .ts = (unsigned long)timeout,
+    };
+    unsigned flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
+    if (ring->enter_ring_fd != ring->ring_fd)
+        flags |= IORING_ENTER_REGISTERED_RING;
+    return io_uring_enter2(ring->enter_ring_fd, submissions, completions, flags, (sigset_t *)&argument, sizeof(argument));
 }
 
 // glibc gives connect's address a transparent union under _GNU_SOURCE, which Swift cannot pass.

@@ -151,6 +151,8 @@ struct LinuxRing: ~Copyable {
     /// How other threads wake the ring; valid until it is shut down.
     var waker: RingWaker { RingWaker(ring: ring.pointee.ring_fd, event: wakeDescriptor) }
 
+    var canSplice: Bool { capabilities.hasSplice }
+
     /// Called once, on the thread that will own the ring.
     mutating func enable() {
         // Debian's liburing 2.3 declares io_uring_enable_rings and does not export it.
@@ -187,10 +189,10 @@ struct LinuxRing: ~Copyable {
 
 extension LinuxRing: RingOperations {
     @inline(__always)
-    func nowMilliseconds() -> UInt64 {
+    func nowNanoseconds() -> UInt64 {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
-        return UInt64(time.tv_sec) &* 1000 &+ UInt64(time.tv_nsec) / 1_000_000
+        return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
     }
 
     // MARK: Buffers
@@ -201,8 +203,7 @@ extension LinuxRing: RingOperations {
 
     @inline(__always)
     mutating func append(_ buffer: BufferID, count: Int, to queue: inout BufferQueue) {
-        providedCount &-= 1
-        pool.append(buffer, count: count, to: &queue)
+        providedCount &-= pool.append(buffer, count: count, to: &queue)
     }
 
     @inline(__always)
@@ -215,15 +216,14 @@ extension LinuxRing: RingOperations {
     }
 
     @inline(__always)
-    mutating func giveBack(_ buffer: BufferID) {
-        providedCount &-= 1
-        pool.giveBack(buffer)
+    mutating func giveBack(_ buffer: BufferID, count: Int) {
+        providedCount &-= pool.giveBackFilled(buffer, count: count)
     }
 
     @inline(__always)
     mutating func replenish() {
         var added: Int32 = 0
-        while providedCount < providedCapacity, let buffer = pool.takeFree() {
+        while providedCount < providedCapacity, let buffer = pool.provideNext() {
             io_uring_buf_ring_add(
                 provided,
                 pool.address(of: buffer),
@@ -264,7 +264,10 @@ extension LinuxRing: RingOperations {
         if capabilities.hasReceiveLimit {
             options |= UInt16(truncatingIfNeeded: IORING_RECV_MULTISHOT)
             shuttle_sqe_set_receive_limit(entry, UInt32(truncatingIfNeeded: byteLimit))
+        } else {
+            entry.pointee.len = UInt32(truncatingIfNeeded: byteLimit)
         }
+        if capabilities.hasBundles { options |= SHUTTLE_RECEIVE_BUNDLE }
         entry.pointee.ioprio = options
         entry.pointee.flags |= SHUTTLE_SQE_BUFFER_SELECT
         shuttle_sqe_set_buffer_group(entry, LinuxRing.bufferGroup)
@@ -302,19 +305,19 @@ extension LinuxRing: RingOperations {
         entry.pointee.user_data = OperationTag.cancel.rawValue
     }
 
-    mutating func submitAndWait(deadlineMilliseconds: UInt64?) {
+    mutating func submitAndWait(milliseconds: UInt64?, for batch: WaitBatch) {
         restoreBlocking()
-        guard let deadline = deadlineMilliseconds else {
-            return submitted(io_uring_submit_and_wait(ring, 1))
+        let canWaitForMore = capabilities.hasMinimumWait && batch.completions > 1
+        let completions = canWaitForMore ? batch.completions : 1
+        let minimumWait = canWaitForMore ? batch.microseconds : 0
+        guard let milliseconds else {
+            return submitted(shuttle_submit_and_wait(ring, completions, nil, minimumWait))
         }
-        let now = nowMilliseconds()
-        let wait = deadline > now ? deadline &- now : 0
         var time = __kernel_timespec(
-            tv_sec: Int64(truncatingIfNeeded: wait / 1000),
-            tv_nsec: Int64(truncatingIfNeeded: wait % 1000 &* 1_000_000)
+            tv_sec: Int64(truncatingIfNeeded: milliseconds / 1000),
+            tv_nsec: Int64(truncatingIfNeeded: milliseconds % 1000 &* 1_000_000)
         )
-        var first: UnsafeMutablePointer<io_uring_cqe>?
-        submitted(io_uring_submit_and_wait_timeout(ring, &first, 1, &time, nil))
+        submitted(shuttle_submit_and_wait(ring, completions, &time, minimumWait))
     }
 
     @inline(__always)

@@ -19,18 +19,20 @@ enum Readiness {
 /// Operations are prepared, then submitted together; completions are read in batches. Peer faults are results of
 /// completions, never errors thrown. A submission queue that is full submits by itself.
 protocol RingOperations: ~Copyable {
-    /// Milliseconds of a clock that never goes back.
-    func nowMilliseconds() -> UInt64
+    /// A clock that never goes back.
+    func nowNanoseconds() -> UInt64
 
     // Buffers.
     var bufferSize: Int { get }
     var bufferCount: Int { get }
     /// Buffers not held by queues; those handed to the kernel count as free.
     var freeBufferCount: Int { get }
+    /// Queues the bytes of a completion: in `buffer` and, where one receive fills several, in those that follow it.
     mutating func append(_ buffer: BufferID, count: Int, to queue: inout BufferQueue)
     mutating func consume(_ count: Int, from queue: inout BufferQueue)
     mutating func discard(_ queue: inout BufferQueue)
-    mutating func giveBack(_ buffer: BufferID)
+    /// What a completion of `count` bytes used, or the one it came with when there are none.
+    mutating func giveBack(_ buffer: BufferID, count: Int)
     /// Makes buffers that came back available to receives; called once per batch.
     mutating func replenish()
 
@@ -47,8 +49,9 @@ protocol RingOperations: ~Copyable {
     mutating func prepareSend(_ socket: Int32, _ queue: BufferQueue, tag: OperationTag) -> Int
     mutating func prepareCancel(_ target: OperationTag)
 
-    /// Submits what is prepared and waits until there is a completion or `deadlineMilliseconds` has come.
-    mutating func submitAndWait(deadlineMilliseconds: UInt64?)
+    /// Submits what is prepared and waits for completions, at most for `milliseconds`. A ring that cannot wait for
+    /// more than one within a time waits for the first.
+    mutating func submitAndWait(milliseconds: UInt64?, for batch: WaitBatch)
     /// Completions that can be read now; they stay readable until `advance`.
     mutating func peekCompletions() -> Int
     func completion(at index: Int) -> Completion

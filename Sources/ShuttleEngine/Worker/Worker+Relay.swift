@@ -10,7 +10,7 @@ extension Worker where Ring: ~Copyable {
         let buffer = completion.buffer
         guard let slot = sessions.slot(of: completion.tag) else {
             countStale()
-            if let buffer { ring.giveBack(buffer) }
+            if let buffer { ring.giveBack(buffer, count: Int(completion.result)) }
             return
         }
         let index = completion.tag.slot
@@ -29,7 +29,7 @@ extension Worker where Ring: ~Copyable {
                     slot.pointee.upstreamClock.received(now: now)
                 }
             } else {
-                ring.giveBack(buffer)
+                ring.giveBack(buffer, count: Int(completion.result))
             }
         }
         if isClosing {

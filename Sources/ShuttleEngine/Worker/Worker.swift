@@ -19,6 +19,8 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
     var view: UnsafePointer<SnapshotView>?
     /// Milliseconds, read once per turn.
     var now: UInt64
+    private var turnStart: UInt64
+    private var waits = WaitPolicy()
     var splicePolicy: SplicePolicy
 
     // Slots with something due, handled together after a batch so that what arrived in it leaves in one send.
@@ -37,7 +39,8 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
 
     /// `nil` when memory for the sessions cannot be reserved.
     init?(ring: consuming Ring, index: Int, link: UnsafeMutablePointer<WorkerLink>, sessionCapacity: Int, splicePolicy: SplicePolicy = .standard) {
-        let now = ring.nowMilliseconds()
+        let time = ring.nowNanoseconds()
+        let now = time / 1_000_000
         guard let sessions = SessionTable(capacity: sessionCapacity) else { return nil }
         self.ring = ring
         self.index = index
@@ -45,6 +48,7 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
         self.sessions = sessions
         timers = TimerWheel(capacity: sessionCapacity, now: now)
         self.now = now
+        turnStart = time
         self.splicePolicy = splicePolicy
     }
 
@@ -64,9 +68,11 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
         advanceDirty()
         resumeAccepting()
         if isStopping && isIdle { return false }
-        ring.submitAndWait(deadlineMilliseconds: nextDeadline)
-        now = ring.nowMilliseconds()
-        handleCompletions()
+        ring.submitAndWait(milliseconds: nextDeadline.map { $0 > now ? $0 &- now : 0 }, for: waits.batch)
+        let time = ring.nowNanoseconds()
+        now = time / 1_000_000
+        waits.record(handleCompletions(), elapsed: time &- turnStart)
+        turnStart = time
         expireTimers()
         return true
     }
@@ -99,12 +105,13 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
         }
     }
 
-    private mutating func handleCompletions() {
+    private mutating func handleCompletions() -> Int {
         let count = ring.peekCompletions()
         for position in 0..<count {
             handle(ring.completion(at: position))
         }
         ring.advance(count)
+        return count
     }
 
     @inline(__always)
