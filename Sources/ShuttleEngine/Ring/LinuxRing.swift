@@ -394,12 +394,13 @@ extension LinuxRing: RingOperations {
     mutating func openSocket(for address: UnsafePointer<SocketAddress>, withData: Bool) -> CallResult {
         let opened = Socket.openStream(family: address.pointee.family)
         if case .success(let socket) = opened {
-            Socket.setStreamOptions(socket)
+            Socket.setNoDelay(socket)
             if withData { Socket.deferAcknowledgement(socket) }
         }
         return opened
     }
 
+    mutating func keepAlive(_ socket: Int32) { Socket.setKeepalive(socket) }
     mutating func acceptNow(on listener: Int32) -> CallResult { Socket.accept(listener) }
     mutating func shutdownWrite(_ socket: Int32) { Socket.shutdownWrite(socket) }
     mutating func close(_ socket: Int32, reset: Bool) {

@@ -45,7 +45,7 @@ final class ListeningSocket {
             _ = Socket.setOption(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, address.isWildcard ? 0 : 1)
         }
         // Set on the listener, so that accepted sockets inherit it without a call each.
-        Socket.setStreamOptions(descriptor)
+        Socket.setNoDelay(descriptor)
         let bound = address.withSockAddr { pointer, length in
             Socket.result(of: bind(descriptor, pointer.assumingMemoryBound(to: sockaddr.self), length))
         }

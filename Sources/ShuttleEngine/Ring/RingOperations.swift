@@ -78,6 +78,8 @@ protocol RingOperations: ~Copyable {
     /// A blocking TCP socket for connecting to `address`, options set. `withData`: a send follows as soon as it is
     /// connected, so the handshake's last acknowledgement can travel with it.
     mutating func openSocket(for address: UnsafePointer<SocketAddress>, withData: Bool) -> CallResult
+    /// Has the kernel probe a peer that is silent for long.
+    mutating func keepAlive(_ socket: Int32)
     /// Takes a waiting connection of a non-blocking listener without waiting.
     mutating func acceptNow(on listener: Int32) -> CallResult
     /// Sends the end of the stream after what was sent.

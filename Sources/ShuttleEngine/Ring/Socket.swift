@@ -18,9 +18,13 @@ enum Socket {
         result(of: socket(family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0))
     }
 
-    /// No delay and keepalive; accepted sockets inherit both from their listener.
-    static func setStreamOptions(_ socket: Int32) {
+    /// Accepted sockets inherit it from their listener.
+    static func setNoDelay(_ socket: Int32) {
         _ = setOption(socket, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+    }
+
+    /// The idle time counts from the last packet, also of those before the call.
+    static func setKeepalive(_ socket: Int32) {
         _ = setOption(socket, SOL_SOCKET, SO_KEEPALIVE, 1)
         _ = setOption(socket, Int32(IPPROTO_TCP), TCP_KEEPIDLE, Keepalive.idleSeconds)
         _ = setOption(socket, Int32(IPPROTO_TCP), TCP_KEEPINTVL, Keepalive.intervalSeconds)
