@@ -32,7 +32,7 @@ final class ListeningSocket {
         case .success:
             return .success(ListeningSocket(address: address, descriptor: descriptor))
         case .failure(let error):
-            Socket.close(descriptor, reset: false)
+            Socket.close(descriptor)
             return .failure(error)
         }
     }
@@ -61,7 +61,7 @@ final class ListeningSocket {
     }
 
     deinit {
-        Socket.close(descriptor, reset: false)
+        Socket.close(descriptor)
     }
 
     /// Whether binding both would collide though they are not equal.

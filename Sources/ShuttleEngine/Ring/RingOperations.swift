@@ -84,7 +84,8 @@ protocol RingOperations: ~Copyable {
     mutating func acceptNow(on listener: Int32) -> CallResult
     /// Sends the end of the stream after what was sent.
     mutating func shutdownWrite(_ socket: Int32)
-    /// Closes; with `reset` the peer sees a reset instead of an end, and what it has not received is dropped.
+    /// Closes with the next submission; with `reset` the peer sees a reset instead of an end, and what it has not
+    /// received is dropped. Its own outcome carries no news.
     mutating func close(_ socket: Int32, reset: Bool)
     /// Bytes sent that the peer's kernel has not acknowledged.
     func unacknowledgedBytes(_ socket: Int32) -> Int

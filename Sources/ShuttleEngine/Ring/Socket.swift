@@ -57,12 +57,13 @@ enum Socket {
         _ = Glibc.shutdown(socket, Int32(SHUT_WR))
     }
 
-    /// With `reset` the peer gets RST and what it has not received is dropped: SO_LINGER with time 0, socket(7).
-    static func close(_ socket: Int32, reset: Bool) {
-        if reset {
-            var option = linger(l_onoff: 1, l_linger: 0)
-            _ = setsockopt(socket, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
-        }
+    /// The peer will get RST and what it has not received is dropped: SO_LINGER with time 0, socket(7).
+    static func dropOnClose(_ socket: Int32) {
+        var option = linger(l_onoff: 1, l_linger: 0)
+        _ = setsockopt(socket, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
+    }
+
+    static func close(_ socket: Int32) {
         // EBADF would be our bug: a descriptor closed twice may be somebody else's the second time.
         if Glibc.close(socket) != 0 && errno == EBADF { preconditionFailure("descriptor \(socket) is not open") }
     }
