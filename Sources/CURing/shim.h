@@ -43,10 +43,9 @@ static const unsigned int SHUTTLE_FEATURE_BUNDLE = 1U << 14;
 static const unsigned int SHUTTLE_FEATURE_MINIMUM_WAIT = 1U << 15;
 
 // Submits everything and waits for `completions`; after `minimum_wait` microseconds (where the kernel knows it, else 0)
-// one is enough, and after `timeout` (may be NULL) none. liburing 2.3 has no form with a minimum wait: this does with its
+// one is enough. liburing 2.3 has no form with a minimum wait: this does with its
 // queue what its own submission does.
-static inline int shuttle_submit_and_wait(struct io_uring *ring, unsigned completions, struct __kernel_timespec *timeout,
-                                          unsigned minimum_wait)
+static inline int shuttle_submit_and_wait(struct io_uring *ring, unsigned completions, unsigned minimum_wait)
 {
     struct io_uring_sq *sq = &ring->sq;
     unsigned tail = *sq->ktail, mask = *sq->kring_mask;
@@ -57,7 +56,6 @@ static inline int shuttle_submit_and_wait(struct io_uring *ring, unsigned comple
     struct io_uring_getevents_arg argument = {
         .sigmask_sz = _NSIG / 8,
         .pad = minimum_wait,
-        .ts = (unsigned long)timeout,
     };
     unsigned flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
     if (ring->enter_ring_fd != ring->ring_fd)

@@ -40,13 +40,14 @@ struct BackendRecord: ~Copyable {
 
     @inline(__always)
     func reserve() {
-        active.add(1, ordering: .relaxed)
+        // The checked addition is a loop.
+        active.wrappingAdd(1, ordering: .relaxed)
     }
 
     /// The last thing a session does with a record.
     @inline(__always)
     func release() {
-        active.subtract(1, ordering: .releasing)
+        active.wrappingSubtract(1, ordering: .releasing)
     }
 }
 

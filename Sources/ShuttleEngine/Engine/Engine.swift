@@ -91,12 +91,14 @@ public final class Engine {
             descriptorLimit: options.descriptorLimit ?? SessionCapacity.processDescriptorLimit(),
             ringCount: options.ringCount
         )
+        var sizes = LinuxRing.Sizes()
+        sizes.pipes = capacity.pipesPerRing
         var workers: [WorkerThread] = []
         let capabilities: RingCapabilities
         do throws(SystemCallError) {
             capabilities = try RingProbe.capabilities().withoutDisabledFeatures()
             for index in 0..<options.ringCount {
-                let ring = try LinuxRing.make(capabilities: capabilities)
+                let ring = try LinuxRing.make(sizes: sizes, capabilities: capabilities)
                 workers.append(WorkerThread(ring: ring, index: index, sessionCapacity: capacity.slotsPerRing))
             }
         } catch {
@@ -109,7 +111,7 @@ public final class Engine {
         report = EngineReport(
             capabilities: capabilities,
             ringCount: options.ringCount,
-            sizes: LinuxRing.Sizes(),
+            sizes: sizes,
             capacity: capacity
         )
     }

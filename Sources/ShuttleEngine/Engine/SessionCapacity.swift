@@ -14,12 +14,23 @@ struct SessionCapacity: Equatable, Sendable {
     static let reservedDescriptors = 256
     private static let descriptorsPerSession = 2
     private static let descriptorsPerRing = 2
+    private static let descriptorsPerPipe = 2
+    private static let pipesPerRingMax = 64
+    /// Pipes take at most one of so many descriptors.
+    private static let descriptorsForEachOfPipes = 32
     /// Also bounded by the slots that fit into a tag.
     private static let slotsPerRingMax = 1 << 20
 
     /// Half of a limit too small for the full reserve.
     private var reserved: Int {
-        min(SessionCapacity.reservedDescriptors, descriptorLimit / 2) + ringCount * SessionCapacity.descriptorsPerRing
+        min(SessionCapacity.reservedDescriptors, descriptorLimit / 2)
+            + ringCount * (SessionCapacity.descriptorsPerRing + pipesPerRing * SessionCapacity.descriptorsPerPipe)
+    }
+
+    /// Pipes that a ring may keep for spliced flows.
+    var pipesPerRing: Int {
+        let share = descriptorLimit / SessionCapacity.descriptorsForEachOfPipes / SessionCapacity.descriptorsPerPipe
+        return min(SessionCapacity.pipesPerRingMax, share / ringCount)
     }
 
     /// Sessions that one ring may hold while there are `listenerCount` listeners; at least 1.

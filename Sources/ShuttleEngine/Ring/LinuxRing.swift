@@ -45,6 +45,9 @@ struct LinuxRing: ~Copyable {
     /// The sink that was spliced to last. Whether splicing to a socket waits is decided by its file, and the ring's
     /// operations must find the file blocking: it is non-blocking from the splice to the next submission.
     private var nonBlockingSocket: Int32 = -1
+    /// Of the timeout that is armed, in milliseconds of the ring's clock; `.max` when there is none.
+    private var armedDeadline = UInt64.max
+    private let deadlineTime: UnsafeMutablePointer<__kernel_timespec>
     private var isReleased = false
 
     private init(
@@ -67,6 +70,8 @@ struct LinuxRing: ~Copyable {
         vectors = .allocate(capacity: LinuxRing.messagesMax * LinuxRing.piecesMax)
         self.wakeDescriptor = wakeDescriptor
         wakeValue = .allocate(capacity: 1)
+        deadlineTime = .allocate(capacity: 1)
+        deadlineTime.initialize(to: __kernel_timespec())
     }
 
     deinit {
@@ -305,20 +310,37 @@ extension LinuxRing: RingOperations {
         entry.pointee.user_data = OperationTag.cancel.rawValue
     }
 
-    mutating func submitAndWait(milliseconds: UInt64?, for batch: WaitBatch) {
+    mutating func submitAndWait(deadlineMilliseconds: UInt64?, for batch: WaitBatch) {
         restoreBlocking()
+        if let deadlineMilliseconds, batch.completions > 0, deadlineMilliseconds < armedDeadline {
+            armDeadline(deadlineMilliseconds)
+        }
         let canWaitForMore = capabilities.hasMinimumWait && batch.completions > 1
         let completions = canWaitForMore ? batch.completions : min(batch.completions, 1)
-        let minimumWait = canWaitForMore ? batch.microseconds : 0
-        guard let milliseconds else {
-            return submitted(shuttle_submit_and_wait(ring, completions, nil, minimumWait))
-        }
-        var time = __kernel_timespec(
+        submitted(shuttle_submit_and_wait(ring, completions, canWaitForMore ? batch.microseconds : 0))
+    }
+
+    /// One timer of the kernel's runs for the nearest deadline and is moved only when a nearer one comes: setting one
+    /// for every wait costs more than the turns in which one that is no longer needed ends.
+    private mutating func armDeadline(_ milliseconds: UInt64) {
+        deadlineTime.pointee = __kernel_timespec(
             tv_sec: Int64(truncatingIfNeeded: milliseconds / 1000),
             tv_nsec: Int64(truncatingIfNeeded: milliseconds % 1000 &* 1_000_000)
         )
-        submitted(shuttle_submit_and_wait(ring, completions, &time, minimumWait))
+        let entry = nextSubmission()
+        if armedDeadline == .max {
+            io_uring_prep_timeout(entry, deadlineTime, 0, IORING_TIMEOUT_ABS)
+            entry.pointee.user_data = OperationTag.deadline.rawValue
+        } else {
+            // Fails when the earlier one has just come: then its completion has it armed anew.
+            io_uring_prep_timeout_update(entry, deadlineTime, OperationTag.deadline.rawValue, IORING_TIMEOUT_ABS)
+            entry.pointee.flags |= SHUTTLE_SQE_CQE_SKIP_SUCCESS
+            entry.pointee.user_data = OperationTag.cancel.rawValue
+        }
+        armedDeadline = milliseconds
     }
+
+    mutating func deadlineCame() { armedDeadline = .max }
 
     @inline(__always)
     mutating func peekCompletions() -> Int {
@@ -429,6 +451,7 @@ extension LinuxRing: RingOperations {
         messages.deallocate()
         vectors.deallocate()
         wakeValue.deallocate()
+        deadlineTime.deallocate()
         if wakeDescriptor >= 0 { _ = Glibc.close(wakeDescriptor) }
     }
 }

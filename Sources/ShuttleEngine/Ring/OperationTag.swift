@@ -26,6 +26,8 @@ enum OperationKind: UInt8 {
     case readinessUpstream
     /// The close of a socket; completes only when it failed, which would be our bug.
     case close
+    /// A wait has lasted until its deadline.
+    case deadline
     /// Somebody outside the ring's thread wants it to look at its mailbox.
     case wake
 
@@ -69,6 +71,7 @@ struct OperationTag: Equatable, Hashable {
     var generation: UInt32 { UInt32(truncatingIfNeeded: rawValue) }
 
     static let wake = OperationTag(.wake, slot: 0, generation: 0)
+    static let deadline = OperationTag(.deadline, slot: 0, generation: 0)
     static let close = OperationTag(.close, slot: 0, generation: 0)
     static let cancel = OperationTag(.cancel, slot: 0, generation: 0)
 }

@@ -49,13 +49,15 @@ protocol RingOperations: ~Copyable {
     mutating func prepareSend(_ socket: Int32, _ queue: BufferQueue, tag: OperationTag) -> Int
     mutating func prepareCancel(_ target: OperationTag)
 
-    /// Submits what is prepared and waits for completions, at most for `milliseconds`. A ring that cannot wait for
-    /// more than one within a time waits for the first.
-    mutating func submitAndWait(milliseconds: UInt64?, for batch: WaitBatch)
+    /// Submits what is prepared and waits for completions, at most until `deadlineMilliseconds`; it may end earlier
+    /// with less. A ring that cannot wait for more than one within a time waits for the first.
+    mutating func submitAndWait(deadlineMilliseconds: UInt64?, for batch: WaitBatch)
     /// Completions that can be read now; they stay readable until `advance`.
     mutating func peekCompletions() -> Int
     func completion(at index: Int) -> Completion
     mutating func advance(_ count: Int)
+    /// Called when the completion of a deadline was seen.
+    mutating func deadlineCame()
     /// Called when the completion of a wake was seen.
     mutating func rearmWake()
 

@@ -1,17 +1,6 @@
 // Owns how long a ring waits for company: whether the next completions are worth waiting for, from how fast they came.
 // Knows no clock: times are given. Leaves to others: waiting (the ring).
 
-/// Completions to collect before a turn begins.
-struct WaitBatch: Equatable {
-    /// 0 does not wait, 1 waits for the first. More ask to wait for so many, but no longer than `microseconds`.
-    var completions: UInt32
-    var microseconds: UInt32
-
-    /// What there is.
-    @inline(__always) static var none: WaitBatch { WaitBatch(completions: 0, microseconds: 0) }
-    @inline(__always) static var first: WaitBatch { WaitBatch(completions: 1, microseconds: 0) }
-}
-
 /// When completions come fast, a turn that waits a moment for more of them costs less for each: one system call, one
 /// wake-up and warm caches for all. When they come slowly it would only add latency, so it does not wait at all.
 ///

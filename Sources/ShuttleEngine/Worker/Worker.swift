@@ -72,9 +72,11 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
         resumeAccepting()
         if isStopping && isIdle { return false }
         let connecting = takeConnecting()
+        let deadline = nextDeadline
+        let isDue = deadline.map { $0 <= now } ?? false
         ring.submitAndWait(
-            milliseconds: nextDeadline.map { $0 > now ? $0 &- now : 0 },
-            for: connecting == SessionTable.none ? waits.batch : .none
+            deadlineMilliseconds: deadline,
+            for: isDue || connecting != SessionTable.none ? .none : waits.batch
         )
         let time = ring.nowNanoseconds()
         now = time / 1_000_000
@@ -134,6 +136,7 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
         case .accept: acceptCompleted(completion)
         case .connect: connectCompleted(completion)
         case .wake: ring.rearmWake()
+        case .deadline: ring.deadlineCame()
         // A descriptor closed twice may be somebody else's the second time.
         case .close: precondition(completion.result != -EBADF, "a closed descriptor was closed")
         case .cancel, nil: break
