@@ -15,6 +15,8 @@ final class Operation {
     /// Receive: bytes until it ends by itself; the first try may find no buffer even without data.
     var remaining = 0
     var expectsDelay = false
+    /// Readiness: for what.
+    var readiness = Readiness.readable
     /// Send: where the bytes lie until it completes.
     var pieces: [(start: UnsafeRawPointer, count: Int)] = []
     var total = 0

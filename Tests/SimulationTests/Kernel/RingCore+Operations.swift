@@ -38,6 +38,7 @@ extension RingCore {
         case .connect: return pumpConnect(operation)
         case .receiveDownstream, .receiveUpstream: return pumpReceive(operation)
         case .sendDownstream, .sendUpstream: return pumpSend(operation)
+        case .readinessDownstream, .readinessUpstream: return pumpReadiness(operation)
         case .cancel, .wake: return false
         }
     }
@@ -108,6 +109,12 @@ extension RingCore {
 
     private func pumpReceive(_ operation: Operation) -> Bool {
         guard let source = operation.connection else { return false }
+        if source.endsFalsely {
+            network.mutant = nil
+            source.endsFalsely = false
+            post(operation, 0)
+            return true
+        }
         switch source.receivable() {
         case .nothing:
             return false
@@ -213,6 +220,11 @@ extension RingCore {
             guard armed.contains(where: { $0 === operation }) else {
                 return posted(cancelFailure: network.random.chance(50) ? EALREADY : ENOENT)
             }
+        }
+        let isReadiness = operation.kind == .readinessDownstream || operation.kind == .readinessUpstream
+        if network.mutant == .forgetReadiness, isReadiness {
+            network.mutant = nil
+            return post(Completion(tag: target, result: -ECANCELED))
         }
         network.log.note(
             network.now, "ring %: cancelled operation % of slot %", index, Int(operation.kind.rawValue),

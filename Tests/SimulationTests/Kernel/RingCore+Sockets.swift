@@ -41,7 +41,11 @@ extension RingCore {
         if !source.isEstablished || byteLimit < 1 {
             network.violate(.misuse, "receive of \(byteLimit) bytes from connection \(source.key), which is not ready")
         }
+        if source.readReadiness != nil {
+            network.violate(.misuse, "receive from connection \(source.key) under an armed wait")
+        }
         source.receiveOperation = operation
+        source.willReceive(network)
         network.ledger.use(source, side, ring: self, tag: tag)
         enqueue(operation)
     }
@@ -59,6 +63,7 @@ extension RingCore {
             operation.total = bytes
         }
         if sink.sendOperation != nil { network.violate(.misuse, "two sends on connection \(sink.key)") }
+        if sink.writeReadiness != nil { network.violate(.misuse, "send to connection \(sink.key) under an armed wait") }
         if sink.hasProxyFinished { network.violate(.misuse, "send to connection \(sink.key) after its end") }
         if operation.total == 0 { network.violate(.misuse, "send of nothing to connection \(sink.key)") }
         sink.sendOperation = operation
@@ -115,7 +120,11 @@ extension RingCore {
 
     func close(_ descriptor: Int32, reset: Bool) {
         guard let connection = network.connection(at: descriptor) else { return }
-        for operation in [connection.receiveOperation, connection.sendOperation, connection.connectOperation] {
+        let armed = [
+            connection.receiveOperation, connection.sendOperation, connection.connectOperation,
+            connection.readReadiness, connection.writeReadiness,
+        ]
+        for operation in armed {
             guard let operation else { continue }
             network.violate(.misuse, "connection \(connection.key) closed under an armed \(operation.kind)")
         }

@@ -12,6 +12,9 @@ struct RingSettings {
     var bufferSize = 256
     /// Buffers lying ready in the kernel, at most.
     var providedMax = 16
+    /// Pipes there are, and bytes that each holds at most.
+    var pipeLimit = 64
+    var pipeBytes = 1...4096
     /// Multishot receives with a byte limit; else each receive is armed anew.
     var hasReceiveLimit = true
     /// Wakes by a message; else by an eventfd that is read anew after each.
@@ -39,6 +42,10 @@ final class RingCore {
         case completion
     }
     private var places: [Place]
+
+    var pipes: [SimulatedPipe] = []
+    /// Readable, as completions say that the worker has not read yet.
+    var reportedReadable: [OperationTag: SimulatedConnection] = [:]
 
     private var submissions: [Operation] = []
     var armed: [Operation] = []
@@ -188,6 +195,8 @@ final class RingCore {
             if connection.receiveOperation === operation { connection.receiveOperation = nil }
             if connection.sendOperation === operation { connection.sendOperation = nil }
             if connection.connectOperation === operation { connection.connectOperation = nil }
+            if connection.readReadiness === operation { connection.readReadiness = nil }
+            if connection.writeReadiness === operation { connection.writeReadiness = nil }
         }
         if let listener = operation.listener { listener.accepts.removeAll { $0 === operation } }
     }
@@ -212,6 +221,7 @@ final class RingCore {
 
     func completion(at index: Int) -> Completion {
         refusedPorts.removeAll()
+        reportedReadable.removeValue(forKey: batch[index].tag)?.isReportedReadable = true
         return batch[index]
     }
 

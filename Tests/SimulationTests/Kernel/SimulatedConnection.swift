@@ -49,7 +49,21 @@ final class SimulatedConnection {
     var receiveOperation: Operation?
     var sendOperation: Operation?
     var connectOperation: Operation?
+    /// Waits until it can be read, and until it can be written.
+    var readReadiness: Operation?
+    var writeReadiness: Operation?
     var isEstablished = false
+
+    // Splicing of what the peer sends.
+    /// The worker was told that this can be read and has not acted on it yet.
+    var isReportedReadable = false
+    /// Bytes of this peer that lie in a pipe.
+    var inPipe = 0
+    /// The latest bytes that were spliced did not fit into the sink at once.
+    var wasPipeLeftFull = false
+    private var isSpliced = false
+    /// A mutant has the worker believe that the stream has ended.
+    var endsFalsely = false
 
     // What the ledger knows.
     /// Bytes were sent or received on it, or tried to.
@@ -104,6 +118,7 @@ final class SimulatedConnection {
         resetAt = network.now
         isPeerClosed = true
         pendingError = hasPeerFinished ? EPIPE : code
+        network.noteReset(of: self)
         network.noteProgress()
         network.log.note(network.now, "connection %: reset by the peer after % bytes", key, sentByPeer)
     }
@@ -190,7 +205,37 @@ final class SimulatedConnection {
         if toldOfResetAt == nil { toldOfResetAt = network.now }
     }
 
+    /// The error was taken by a call that did not say so.
+    func losePendingError() {
+        pendingError = 0
+    }
+
     var sendRoom: Int { sendCapacity - unacknowledged }
+
+    /// As `tcp_poll` tells: bytes, the end, an error.
+    var isReadable: Bool {
+        if case .nothing = receivable() { return false }
+        return true
+    }
+
+    /// As `tcp_poll` tells: a third of the queue is free, or there is an error to be told.
+    var isWritable: Bool {
+        pendingError != 0 || hasPeerReset || hasProxyFinished || sendRoom > 0 && 2 * sendRoom >= unacknowledged
+    }
+
+    /// The worker goes over to splicing what the peer sends, or back to receiving it.
+    func willSplice(_ network: SimulatedNetwork) {
+        if !isSpliced { network.splicing.toSplicing += 1 }
+        isSpliced = true
+    }
+
+    func willReceive(_ network: SimulatedNetwork) {
+        isReportedReadable = false
+        guard isSpliced else { return }
+        isSpliced = false
+        network.splicing.toCopying += 1
+        if wasPipeLeftFull { network.splicing.toCopyingAfterFullSink += 1 }
+    }
 
     func accept(_ count: Int) {
         accepted += count

@@ -49,6 +49,25 @@ struct SimulatedRing: RingOperations, ~Copyable {
     mutating func advance(_ count: Int) { core.advance(count) }
     mutating func rearmWake() { core.rearmWake() }
 
+    mutating func prepareReadiness(_ readiness: Readiness, of socket: Int32, tag: OperationTag) {
+        core.prepareReadiness(readiness, socket, tag)
+    }
+
+    mutating func takePipe() -> PipeID? { core.takePipe() }
+    mutating func giveBackPipe(_ pipe: PipeID, isEmpty: Bool) { core.giveBackPipe(pipe, isEmpty: isEmpty) }
+
+    mutating func spliceIn(from socket: Int32, to pipe: PipeID) -> CallResult {
+        if core.network.mutant == .spliceTwice {
+            core.network.mutant = nil
+            _ = core.spliceIn(socket, pipe)
+        }
+        return core.spliceIn(socket, pipe)
+    }
+
+    mutating func spliceOut(from pipe: PipeID, to socket: Int32, count: Int) -> CallResult {
+        core.spliceOut(pipe, socket, count: count)
+    }
+
     mutating func openSocket(for address: UnsafePointer<SocketAddress>) -> CallResult {
         core.openSocket(port: address.pointee.port)
     }

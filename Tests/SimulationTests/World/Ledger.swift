@@ -135,7 +135,7 @@ final class Ledger {
         }
     }
 
-    private func source(of sink: SimulatedConnection) -> SimulatedConnection? {
+    func source(of sink: SimulatedConnection) -> SimulatedConnection? {
         sink.isClient ? sink.session?.upstream : sink.session?.client
     }
 
@@ -153,6 +153,26 @@ final class Ledger {
         if sink.accepted + count > source.readByProxy {
             return network.violate(.content, "\(count) bytes after \(place), which has sent \(source.readByProxy)")
         }
+        self.count(count, from: source, to: sink)
+    }
+
+    /// The kernel moves bytes that the worker has not seen: `offset` is where they stand in the stream of `source`.
+    func spliced(_ count: Int, from source: SimulatedConnection, offset: Int, to sink: SimulatedConnection) {
+        guard self.source(of: sink) === source else {
+            return network.violate(
+                .crossed, "bytes of connection \(source.key) are spliced to connection \(sink.key), another session's")
+        }
+        if offset != sink.accepted {
+            return network.violate(
+                .content,
+                "connection \(sink.key) has \(sink.accepted) bytes and is given those of connection \(source.key) from "
+                    + "\(offset) on"
+            )
+        }
+        self.count(count, from: source, to: sink)
+    }
+
+    private func count(_ count: Int, from source: SimulatedConnection, to sink: SimulatedConnection) {
         if sink.isClient {
             bytesDown[source.port, default: 0] += count
         } else {
@@ -232,7 +252,7 @@ final class Ledger {
         guard limit > 0, let connection else { return false }
         let ring = session.ring
         let isPending =
-            connection.sendOperation != nil || connection.unacknowledged > 0
+            connection.sendOperation != nil || connection.unacknowledged > 0 || source(of: connection)?.inPipe ?? 0 > 0
             || ring.hasPosted(OperationTag(.send(side), slot: session.slot, generation: session.generation))
         // What has not been handled yet cannot count.
         let countsReads =
@@ -242,9 +262,22 @@ final class Ledger {
         return network.now >= last + UInt64(limit)
     }
 
+    /// Inactivity ended it while its sink kept bytes waiting in a pipe.
+    private func noteEndWithBytesInPipe(_ session: SimulatedSession) {
+        let inPipe = (session.client?.inPipe ?? 0) + (session.upstream?.inPipe ?? 0)
+        let hasReset = session.client?.hasPeerReset != false || session.upstream?.hasPeerReset != false
+        guard inPipe > 0, !hasReset else { return }
+        if session.ring.isCut {
+            network.splicing.cutsWithBytesInPipe += 1
+        } else if isIdle(session) {
+            network.splicing.idleEnds += 1
+        }
+    }
+
     /// Called by the driver after the turn in which a session began to close.
     func beganClosing(_ session: SimulatedSession) {
         session.couldAbort = mayAbort(session)
+        noteEndWithBytesInPipe(session)
         session.isClosing = true
     }
 }

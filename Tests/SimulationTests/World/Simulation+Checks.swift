@@ -12,6 +12,7 @@ extension Simulation {
         let ring = rings[index]
         var queued = 0
         var occupied = 0
+        var pipes = 0
         for slotIndex in 0..<workers[index].sessions.touchedCount {
             let slot = workers[index].sessions[slotIndex]
             guard slot.pointee.isOccupied else { continue }
@@ -19,6 +20,7 @@ extension Simulation {
             let (up, down) = (slot.pointee.session.upward.queue.count, slot.pointee.session.downward.queue.count)
             queued += Int(up + down)
             buffersHeldMax = max(buffersHeldMax, Int(max(up, down)))
+            for side in [Side.downstream, .upstream] { pipes += checkPipe(ring, slotIndex, slot, from: side) }
             guard slot.pointee.session.phase == .closing, Int(slotIndex) < ring.sessions.count,
                 let session = ring.sessions[Int(slotIndex)], session.generation == slot.pointee.generation,
                 !session.isClosing
@@ -26,10 +28,54 @@ extension Simulation {
             network.ledger.beganClosing(session)
         }
         ring.checkBuffers(queued: queued)
+        if pipes != ring.takenPipeCount {
+            network.violate(.leak, "ring \(index): \(ring.takenPipeCount) pipes are in use, flows hold \(pipes)")
+        }
         let counted = links[index].pointee.sessions.load(ordering: .relaxed)
         if counted != occupied || workers[index].sessions.count != occupied {
             network.violate(.counters, "ring \(index) counts \(counted) sessions and has \(occupied)")
         }
+    }
+
+    /// A flow holds a pipe just while it is spliced and owes what is in it; 1 when it holds one.
+    private func checkPipe(
+        _ ring: RingCore,
+        _ index: UInt32,
+        _ slot: UnsafeMutablePointer<SessionSlot>,
+        from side: Side
+    ) -> Int {
+        let flow = slot.pointee.session.flow(from: side)
+        let place = "ring \(ring.index), slot \(index), from \(side): "
+        if flow.isSplicing && !flow.queue.isEmpty {
+            network.violate(.misuse, place + "it is spliced with \(flow.queue.count) buffers in its queue")
+        }
+        guard flow.pipe != .none else {
+            if flow.isSplicing && flow.owedBytes > 0 {
+                network.violate(.misuse, place + "\(flow.owedBytes) bytes are owed from no pipe")
+            }
+            return 0
+        }
+        guard ring.pipes.indices.contains(Int(flow.pipe.rawValue)) else {
+            network.violate(.misuse, place + "there is no pipe \(flow.pipe.rawValue)")
+            return 0
+        }
+        let pipe = ring.pipes[Int(flow.pipe.rawValue)]
+        if !flow.isSplicing { network.violate(.misuse, place + "it is copied and holds a pipe") }
+        if pipe.count == 0 || pipe.count != Int(flow.owedBytes) || pipe.source?.session?.slot != index {
+            network.violate(.misuse, place + "\(flow.owedBytes) bytes are owed; its pipe has \(pipe.count)")
+        }
+        return 1
+    }
+
+    func splicedFlowCount(_ index: Int) -> Int {
+        var count = 0
+        for slotIndex in 0..<workers[index].sessions.touchedCount {
+            let slot = workers[index].sessions[slotIndex]
+            guard slot.pointee.isOccupied else { continue }
+            count += slot.pointee.session.upward.isSplicing ? 1 : 0
+            count += slot.pointee.session.downward.isSplicing ? 1 : 0
+        }
+        return count
     }
 
     // MARK: When nothing can happen at this time
@@ -61,7 +107,8 @@ extension Simulation {
         let isSinkIdle = sink.sendOperation == nil && sink.unacknowledged == 0
         if let told = source.toldOfResetAt {
             // The wait before a reset is polled at growing intervals.
-            guard isSinkIdle, sink.accepted == source.sentByPeer else { return }
+            // A receive that is to find the end takes a buffer like any other.
+            guard isSinkIdle, sink.accepted == source.sentByPeer, session.ring.freeBufferCount > 0 else { return }
             if network.now > max(told, sink.lastAcknowledgement) + 200 {
                 network.violate(.stuck, place + "the reset was not passed on")
             }
@@ -72,7 +119,7 @@ extension Simulation {
         if hasUnread && isSinkIdle && session.ring.freeBufferCount > 0 {
             network.violate(.stuck, place + "\(source.unread) bytes or the end are not read though there is room")
         }
-        if sink.sendOperation == nil && source.readByProxy > sink.accepted {
+        if sink.sendOperation == nil && sink.writeReadiness == nil && source.readByProxy > sink.accepted {
             network.violate(.stuck, place + "\(source.readByProxy - sink.accepted) bytes are held back")
         }
         if source.wasEndRead && sink.accepted == source.sentByPeer && !sink.hasProxyFinished {
@@ -304,6 +351,9 @@ extension Simulation {
                 network.violate(.leak, "ring \(index) has \(rings[index].armed.count) operations left")
             }
             rings[index].checkBuffers(queued: 0)
+            if rings[index].takenPipeCount > 0 {
+                network.violate(.leak, "ring \(index) has \(rings[index].takenPipeCount) pipes left in use")
+            }
         }
         if network.openDescriptors != 0 {
             network.violate(.leak, "\(network.openDescriptors) descriptors are left open")
