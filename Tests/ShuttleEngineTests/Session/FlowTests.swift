@@ -12,7 +12,7 @@ import Testing
         var flow = Flow()
         var pool = BufferPool(bufferCount: max(1, buffers), bufferSize: 1)!
         for _ in 0..<buffers {
-            pool.append(pool.takeFree()!, count: 1, to: &flow.queue)
+            _ = pool.append(pool.takeFree()!, count: 1, to: &flow.queue)
             flow.received(1)
         }
         return flow

@@ -147,6 +147,13 @@ extension RingCore {
         }
     }
 
+    /// A splice from a socket that was found to have bytes does not wait.
+    func readableBytes(_ descriptor: Int32) -> Int {
+        guard let source = network.connection(at: descriptor) else { return 0 }
+        if source.unread > 0 { source.isReportedReadable = true }
+        return source.unread
+    }
+
     /// Bytes are there and are not moved: urgent data ends a splice, without memory for a pipe's pages it gets EAGAIN.
     private func refusal(of source: SimulatedConnection) -> CallResult? {
         if network.mutant == .falseEndOfSplice {

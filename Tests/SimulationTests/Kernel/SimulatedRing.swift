@@ -6,23 +6,26 @@
 struct SimulatedRing: RingOperations, ~Copyable {
     let core: RingCore
 
-    func nowMilliseconds() -> UInt64 { core.network.now }
+    func nowNanoseconds() -> UInt64 {
+        core.timeTold = core.network.now
+        return core.network.now * 1_000_000
+    }
 
     var bufferSize: Int { core.pool.bufferSize }
     var bufferCount: Int { core.pool.bufferCount }
     var freeBufferCount: Int { core.freeBufferCount }
 
     mutating func append(_ buffer: BufferID, count: Int, to queue: inout BufferQueue) {
-        core.takeFromCompletion(buffer)
-        core.pool.append(buffer, count: count, to: &queue)
+        core.takeFromCompletion(buffer, count: count)
+        _ = core.pool.append(buffer, count: count, to: &queue)
     }
 
     mutating func consume(_ count: Int, from queue: inout BufferQueue) { core.pool.consume(count, from: &queue) }
     mutating func discard(_ queue: inout BufferQueue) { core.pool.discard(&queue) }
 
-    mutating func giveBack(_ buffer: BufferID) {
-        core.takeFromCompletion(buffer)
-        core.pool.giveBack(buffer)
+    mutating func giveBack(_ buffer: BufferID, count: Int) {
+        core.takeFromCompletion(buffer, count: count)
+        _ = core.pool.giveBackFilled(buffer, count: count)
     }
 
     mutating func replenish() { core.replenish() }
@@ -43,7 +46,10 @@ struct SimulatedRing: RingOperations, ~Copyable {
 
     mutating func prepareCancel(_ target: OperationTag) { core.prepareCancel(target) }
 
-    mutating func submitAndWait(deadlineMilliseconds: UInt64?) { core.submitAndWait(deadlineMilliseconds) }
+    mutating func submitAndWait(milliseconds: UInt64?, for batch: WaitBatch) {
+        core.submitAndWait(milliseconds, for: batch)
+    }
+
     mutating func peekCompletions() -> Int { core.peekCompletions() }
     func completion(at index: Int) -> Completion { core.completion(at: index) }
     mutating func advance(_ count: Int) { core.advance(count) }
@@ -53,6 +59,7 @@ struct SimulatedRing: RingOperations, ~Copyable {
         core.prepareReadiness(readiness, socket, tag)
     }
 
+    func readableBytes(_ socket: Int32) -> Int { core.readableBytes(socket) }
     mutating func takePipe() -> PipeID? { core.takePipe() }
     mutating func giveBackPipe(_ pipe: PipeID, isEmpty: Bool) { core.giveBackPipe(pipe, isEmpty: isEmpty) }
 

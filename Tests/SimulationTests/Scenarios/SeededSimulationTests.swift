@@ -55,7 +55,7 @@ import Testing
     /// The seeds must meet what they are for; a generator that draws only calm days would prove nothing.
     @Test func seedsMeetMishaps() {
         var met = Met()
-        for seed in UInt64(1)...30 {
+        for seed in UInt64(1)...40 {
             let simulation = Simulation(.seeded(seed), seed: seed)
             _ = simulation.run()
             met.note(simulation)
@@ -74,7 +74,7 @@ import Testing
     /// Every mishap of splicing, each often enough that it is no accident.
     @Test func seedsMeetEveryMishapOfSplicing() {
         var counts = SplicingCoverage().counts
-        for seed in UInt64(1)...150 {
+        for seed in UInt64(1)...300 {
             let simulation = Simulation(.seeded(seed), seed: seed)
             _ = simulation.run()
             for (index, entry) in simulation.network.splicing.counts.enumerated() { counts[index].count += entry.count }

@@ -110,7 +110,7 @@ final class Simulation {
             steps += 1
             checkProgress()
             if sweep() { continue }
-            checkQuiet()
+            if !rings.contains(where: { $0.isCollecting }) { checkQuiet() }
             guard log.violation == nil else { return }
             if isFinished { return finish() }
             if !advanceToNextEvent() { return network.violate(.stuck, "nothing will ever happen again") }

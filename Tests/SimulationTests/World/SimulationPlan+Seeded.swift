@@ -35,6 +35,8 @@ extension SimulationPlan {
                 bufferSize: random.pick([16, 64, 256, 1024]),
                 providedMax: random.within(1...buffers),
                 hasReceiveLimit: random.chance(70),
+                hasBundles: random.chance(50),
+                hasMinimumWait: random.chance(50),
                 hasMessageWake: random.chance(50),
                 piecesMax: random.pick([1, 2, 32]),
                 submissionsMax: random.pick([1, 3, 64]),
@@ -72,7 +74,8 @@ extension SimulationPlan {
                 port += 1
             }
             service.balance = random.pick([.roundRobin, .leastConnections])
-            service.connectTimeout = random.within(1...2000)
+            // Time may pass before the network gets to a connect.
+            service.connectTimeout = random.within(isCalm ? 1000...2000 : 1...2000)
             if !isCalm && random.chance(25) { service.clientTimeout = random.within(50...5000) }
             if !isCalm && random.chance(25) { service.serverTimeout = random.within(50...5000) }
             return service
@@ -116,6 +119,9 @@ extension SimulationPlan {
             for index in plan.rings.indices { plan.rings[index].pipeLimit = 64 }
             plan.network.pipeFailures = 0
             plan.splicePolicies = [.atOnce]
+        }
+        for index in plan.arrivals.indices where !plan.arrivals[index].script.readPauses.isEmpty {
+            plan.arrivals[index].script.readPauses[0].offset = random.below(64)
         }
         switch random.below(3) {
         case 0:
