@@ -8,7 +8,7 @@ import Testing
     @Test func tagsKeepWhatTheyAreGiven() {
         let kinds: [OperationKind] = [
             .accept, .connect, .receiveDownstream, .receiveUpstream, .sendDownstream, .sendUpstream,
-            .readinessDownstream, .readinessUpstream, .cancel, .wake,
+            .readinessDownstream, .readinessUpstream, .cancel, .close, .wake,
         ]
         var seen: Set<UInt64> = []
         for kind in kinds {

@@ -25,6 +25,8 @@ final class Operation {
     var port: UInt16 = 0
     var fate = ConnectFate.accept
     var readyAt: UInt64 = 0
+    /// Close.
+    var isReset = false
     /// Cancel.
     var target: OperationTag?
 

@@ -73,6 +73,7 @@ extension RingCore {
     }
 
     func prepareCancel(_ target: OperationTag) {
+        refusedPorts.removeAll()
         let operation = Operation(.cancel, tag: .cancel, ring: self, descriptor: -1)
         operation.target = target
         enqueue(operation)
@@ -107,6 +108,7 @@ extension RingCore {
         refusedPorts.removeAll()
         network.log.note(network.now, "ring %: drained connection % as descriptor %", index, client.key, Int(accepted))
         network.ledger.accepted(client)
+        willChoose(accepted)
         return .success(accepted)
     }
 
@@ -133,8 +135,24 @@ extension RingCore {
             network.mutant = nil
             reset = false
         }
+        refusedPorts.removeAll()
         network.ledger.closes(connection, reset: reset || connection.unread > 0, ring: self)
-        connection.proxyCloses(reset: reset)
-        network.release(descriptor)
+        connection.isClosePrepared = true
+        let operation = Operation(.close, tag: .close, ring: self, descriptor: descriptor)
+        operation.connection = connection
+        operation.isReset = reset
+        enqueue(operation)
+    }
+
+    /// At the submission; until then the descriptor is nobody else's.
+    func finishClose(_ operation: Operation) {
+        operation.connection?.proxyCloses(reset: operation.isReset)
+        network.release(operation.descriptor)
+    }
+
+    func keepAlive(_ descriptor: Int32) {
+        guard let connection = network.connection(at: descriptor) else { return }
+        if connection.isKeptAlive { network.violate(.misuse, "connection \(connection.key) is kept alive twice") }
+        connection.isKeptAlive = true
     }
 }

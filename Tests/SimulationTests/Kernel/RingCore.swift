@@ -79,7 +79,6 @@ final class RingCore {
     private var wasWaitReady = true
     private var isWakeArmed = true
     private var pendingWakes = 0
-    var isShutDown = false
 
     /// Receives that found no buffer.
     private(set) var starvationsReported = 0
@@ -166,11 +165,18 @@ final class RingCore {
                 cancel(operation.target!)
                 continue
             }
+            if operation.kind == .close {
+                finishClose(operation)
+                continue
+            }
             armed.append(operation)
             if operation.kind == .receiveDownstream || operation.kind == .receiveUpstream { submittedReceives += 1 }
             start(operation)
         }
     }
+
+    /// With the last closes.
+    func shutdown() { submit() }
 
     /// The time is counted from what the worker takes for the present: in truth it sleeps here and now.
     func submitAndWait(_ milliseconds: UInt64?, for batch: WaitBatch = .first) {
@@ -182,7 +188,7 @@ final class RingCore {
             batchSize = settings.hasMinimumWait ? Int(batch.completions) : 1
             batchDeadline = batchSize > 1 ? network.now + 1 : 0
         }
-        wasWaitReady = isBatchReady || isDeadlineReached
+        wasWaitReady = isBatchReady || isDeadlineReached || batch.completions == 0
         if let deadline, !posted.isEmpty, deadline > network.now, network.random.chance(5) {
             // A worker is not always given the processor at once.
             network.advance(to: min(deadline, network.now + UInt64(network.random.below(3))))
@@ -254,8 +260,10 @@ final class RingCore {
 
     func completion(at index: Int) -> Completion {
         refusedPorts.removeAll()
-        reportedReadable.removeValue(forKey: batch[index].tag)?.isReportedReadable = true
-        return batch[index]
+        let completion = batch[index]
+        reportedReadable.removeValue(forKey: completion.tag)?.isReportedReadable = true
+        if completion.tag.kind == .accept, completion.result >= 0 { willChoose(completion.result) }
+        return completion
     }
 
     func advance(_ count: Int) {
@@ -265,6 +273,12 @@ final class RingCore {
 
     /// Whether a completion of this operation waits to be read.
     func hasPosted(_ tag: OperationTag) -> Bool { posted.contains { $0.tag == tag } }
+
+    /// The worker chooses a backend now; it connects to it later.
+    func willChoose(_ descriptor: Int32) {
+        guard let client = network.connection(at: descriptor) else { return }
+        network.ledger.willChoose(client, ring: self)
+    }
 
     // MARK: Wakes
 

@@ -53,6 +53,9 @@ final class SimulatedConnection {
     var readReadiness: Operation?
     var writeReadiness: Operation?
     var isEstablished = false
+    /// Its close is prepared: nothing more may be asked of it.
+    var isClosePrepared = false
+    var isKeptAlive = false
 
     // Splicing of what the peer sends.
     /// The worker was told that this can be read and has not acted on it yet.
@@ -69,6 +72,8 @@ final class SimulatedConnection {
     /// Bytes were sent or received on it, or tried to.
     var wasUsed = false
     var session: SimulatedSession?
+    /// What its backend was chosen from.
+    var choice: Choice?
     /// When the proxy was told of the reset.
     private(set) var toldOfResetAt: UInt64?
     /// A receive reported the end.
@@ -263,6 +268,7 @@ final class SimulatedConnection {
 
     /// close(2) of the proxy's descriptor: a reset when asked for by SO_LINGER or when bytes were left unread.
     func proxyCloses(reset: Bool) {
+        isClosePrepared = true
         descriptor = -1
         isProxyClosed = true
         network.noteProgress()

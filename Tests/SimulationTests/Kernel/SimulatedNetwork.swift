@@ -133,6 +133,7 @@ final class SimulatedNetwork {
             violate(.misuse, "descriptor \(descriptor) is not a connection's")
             return nil
         }
+        if found.isClosePrepared { violate(.misuse, "connection \(found.key) is used after its close") }
         return found
     }
 

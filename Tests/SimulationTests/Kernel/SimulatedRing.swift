@@ -75,10 +75,11 @@ struct SimulatedRing: RingOperations, ~Copyable {
         core.spliceOut(pipe, socket, count: count)
     }
 
-    mutating func openSocket(for address: UnsafePointer<SocketAddress>) -> CallResult {
+    mutating func openSocket(for address: UnsafePointer<SocketAddress>, withData: Bool) -> CallResult {
         core.openSocket(port: address.pointee.port)
     }
 
+    mutating func keepAlive(_ socket: Int32) { core.keepAlive(socket) }
     mutating func acceptNow(on listener: Int32) -> CallResult { core.acceptNow(listener) }
     mutating func shutdownWrite(_ socket: Int32) { core.shutdownWrite(socket) }
     mutating func close(_ socket: Int32, reset: Bool) { core.close(socket, reset: reset) }
@@ -95,5 +96,5 @@ struct SimulatedRing: RingOperations, ~Copyable {
 
     func isDead(_ socket: Int32) -> Bool { core.network.connection(at: socket)?.isDead ?? true }
 
-    mutating func shutdown() { core.isShutDown = true }
+    mutating func shutdown() { core.shutdown() }
 }

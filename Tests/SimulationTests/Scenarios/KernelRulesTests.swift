@@ -202,6 +202,8 @@ import Testing
             let stage = Stage()
             stage.client.peerSends(unread)
             stage.ring.close(stage.client.descriptor, reset: false)
+            #expect(!stage.client.isProxyClosed, "not before the submission")
+            stage.ring.submitAndWait(nil)
             #expect(stage.client.hasProxyReset == (unread > 0))
             #expect(stage.violation == nil)
         }
@@ -215,10 +217,11 @@ import Testing
         #expect(stage.client.hasPeerReset)
     }
 
-    @Test func descriptorsComeBackAtOnce() {
+    @Test func descriptorsComeBackWithTheSubmission() {
         let stage = Stage()
         let descriptor = stage.client.descriptor
         stage.ring.close(descriptor, reset: false)
+        stage.ring.submitAndWait(nil)
         guard case .success(let next) = stage.ring.openSocket(port: 1001) else {
             Issue.record("no descriptor")
             return

@@ -17,7 +17,8 @@ final class SimulatedSession {
     /// When each connect began.
     var connectTimes: [UInt64] = []
     /// The epoch under which it began.
-    let epoch: UInt64
+    fileprivate(set) var epoch: UInt64
+    fileprivate(set) var establishedAt: UInt64?
     var isEstablished = false
     /// The worker has begun to close it.
     var isClosing = false
@@ -31,7 +32,13 @@ final class SimulatedSession {
         self.epoch = epoch
     }
 
-    var isOver: Bool { (client?.isProxyClosed ?? true) && (upstream?.isProxyClosed ?? true) }
+    var isOver: Bool { (client?.isClosePrepared ?? true) && (upstream?.isClosePrepared ?? true) }
+}
+
+/// What was known when a backend was chosen for a client: the epoch, and by the port the backends' sessions and health.
+struct Choice {
+    let epoch: UInt64
+    let loads: [UInt16: (active: Int, isUp: Bool)]
 }
 
 /// Timeouts that apply to a session, in milliseconds; 0 is none.
@@ -56,6 +63,7 @@ final class Ledger {
     var idleLimits: (SimulatedSession) -> IdleLimits = { _ in IdleLimits() }
     var connectStarts: (_ session: SimulatedSession, _ port: UInt16) -> Void = { _, _ in }
     var clientKnown: (SimulatedSession) -> Void = { _ in }
+    var loads: () -> [UInt16: (active: Int, isUp: Bool)] = { [:] }
 
     init(network: SimulatedNetwork) {
         self.network = network
@@ -65,6 +73,11 @@ final class Ledger {
 
     func accepted(_ client: SimulatedConnection) {
         acceptedClients += 1
+    }
+
+    /// The worker is about to choose a backend for a client.
+    func willChoose(_ client: SimulatedConnection, ring: RingCore) {
+        client.choice = Choice(epoch: ring.viewEpoch, loads: loads())
     }
 
     private func session(_ ring: RingCore, _ tag: OperationTag) -> SimulatedSession {
@@ -84,7 +97,7 @@ final class Ledger {
 
     func connecting(_ backend: SimulatedConnection, ring: RingCore, tag: OperationTag) {
         let session = session(ring, tag)
-        if let previous = session.upstream, !previous.isProxyClosed {
+        if let previous = session.upstream, !previous.isClosePrepared {
             network.violate(
                 .misuse, "a session connects to port \(backend.port) while it has connection \(previous.key)")
         }
@@ -100,6 +113,7 @@ final class Ledger {
     func connected(_ backend: SimulatedConnection) {
         established[backend.port, default: 0] += 1
         backend.session?.isEstablished = true
+        backend.session?.establishedAt = network.now
         backend.session?.client?.restartClock()
     }
 
@@ -120,6 +134,7 @@ final class Ledger {
                 session.client = connection
                 connection.session = session
                 if session.isEstablished { connection.restartClock() }
+                if let choice = connection.choice { session.epoch = choice.epoch }
                 clientKnown(session)
             }
             if session.client !== connection {

@@ -96,6 +96,7 @@ extension Simulation {
                 checkQuiet(session, from: upstream, to: client)
                 checkIdle(session, client, upstream)
                 checkBothReset(session, client, upstream)
+                checkKeepalive(session, client, upstream)
             }
         }
     }
@@ -140,6 +141,21 @@ extension Simulation {
         }
     }
 
+    /// A session that lives for long gets the kernel's probes.
+    private func checkKeepalive(
+        _ session: SimulatedSession,
+        _ client: SimulatedConnection,
+        _ upstream: SimulatedConnection
+    ) {
+        let delay = Worker<SimulatedRing>.keepaliveDelayMilliseconds
+        guard let since = session.establishedAt, network.now > since + delay + 200, !session.isClosing,
+            client.toldOfResetAt == nil, upstream.toldOfResetAt == nil
+        else { return }
+        if !client.isKeptAlive || !upstream.isKeptAlive {
+            network.violate(.stuck, "connections \(client.key) and \(upstream.key) have no keepalive since \(since) ms")
+        }
+    }
+
     /// A session in which nothing happened for a timeout, and a quarter of it, must have been ended.
     private func checkIdle(_ session: SimulatedSession, _ client: SimulatedConnection, _ upstream: SimulatedConnection)
     {
@@ -162,6 +178,7 @@ extension Simulation {
             return control.history[Int(session.epoch)][client.port]?.idleLimits() ?? IdleLimits()
         }
         ledger.connectStarts = { [unowned self] in checkChoice($0, $1) }
+        ledger.loads = { [unowned self] in loads() }
         ledger.clientKnown = { [unowned self] in checkService($0) }
     }
 
@@ -178,17 +195,34 @@ extension Simulation {
         }
     }
 
+    /// Of the present configuration's backends, each at a port of its own.
+    private func loads() -> [UInt16: (active: Int, isUp: Bool)] {
+        var loads: [UInt16: (active: Int, isUp: Bool)] = [:]
+        for backend in control.backends where backend.countersAtEnd == nil {
+            let record = backend.record
+            loads[backend.port] = (
+                record.pointee.active.load(ordering: .relaxed), record.pointee.isUp.load(ordering: .relaxed)
+            )
+        }
+        return loads
+    }
+
+    /// The first backend was chosen when the client was accepted, further ones are chosen now.
     private func checkChoice(_ session: SimulatedSession, _ port: UInt16) {
-        let epoch = Int(session.ring.viewEpoch)
+        let isFirst = session.triedPorts.isEmpty
+        // The client may not be known yet, as that of a slot that was given away within a turn.
+        guard let choice = isFirst ? session.client?.choice : Choice(epoch: session.ring.viewEpoch, loads: loads())
+        else { return noteTurnIfExact(session, port) }
+        let epoch = Int(choice.epoch)
         guard
             let service = control.history[epoch].values.first(where: { plan in
                 plan.backends.contains { $0.port == port }
-            }), let backend = control.backend(at: port, of: service.name)
+            }), let present = choice.loads[port]
         else {
             return network.violate(.balance, "port \(port) is not a backend in epoch \(epoch)")
         }
         let weight = service.backends.first { $0.port == port }?.weight ?? 0
-        if weight == 0 || !backend.record.pointee.isUp.load(ordering: .relaxed) {
+        if weight == 0 || !present.isUp {
             network.violate(.balance, "the backend at port \(port) has weight \(weight) or is down")
         }
         if session.triedPorts.contains(port) { network.violate(.balance, "port \(port) was tried twice for a client") }
@@ -196,22 +230,25 @@ extension Simulation {
             network.violate(.balance, "\(session.triedPorts.count + 1) backends were tried for a client")
         }
         if service.balance == .leastConnections || !session.triedPorts.isEmpty {
-            checkLeastLoaded(session, port, weight, service)
-        } else if plan.hasExactTurns {
-            noteTurn(port, service)
+            checkLeastLoaded(session, port, weight, service, choice.loads, load: present.active + (isFirst ? 1 : 0))
+        } else {
+            noteTurnIfExact(session, port)
         }
     }
 
     /// (sessions + 1) / weight of the chosen is the least; its own count includes the new session already.
-    private func checkLeastLoaded(_ session: SimulatedSession, _ port: UInt16, _ weight: Int, _ service: ServicePlan) {
-        guard let chosen = control.backend(at: port, of: service.name) else { return }
-        let load = chosen.record.pointee.active.load(ordering: .relaxed)
+    private func checkLeastLoaded(
+        _ session: SimulatedSession,
+        _ port: UInt16,
+        _ weight: Int,
+        _ service: ServicePlan,
+        _ loads: [UInt16: (active: Int, isUp: Bool)],
+        load: Int
+    ) {
         for other in service.backends where other.port != port && other.weight > 0 {
-            guard !session.triedPorts.contains(other.port),
-                let record = control.backend(at: other.port, of: service.name)?.record,
-                record.pointee.isUp.load(ordering: .relaxed)
+            guard !session.triedPorts.contains(other.port), let otherState = loads[other.port], otherState.isUp
             else { continue }
-            let otherLoad = record.pointee.active.load(ordering: .relaxed) + 1
+            let otherLoad = otherState.active + 1
             if otherLoad * weight < load * other.weight {
                 network.violate(
                     .balance,
@@ -220,6 +257,13 @@ extension Simulation {
                 )
             }
         }
+    }
+
+    private func noteTurnIfExact(_ session: SimulatedSession, _ port: UInt16) {
+        guard plan.hasExactTurns, session.triedPorts.isEmpty,
+            let service = control.plans.first(where: { $0.backends.contains { $0.port == port } })
+        else { return }
+        noteTurn(port, service)
     }
 
     private func noteTurn(_ port: UInt16, _ service: ServicePlan) {

@@ -269,8 +269,8 @@ final class Simulation {
             rings[index].wake()
         }
         settle { self.hasEnded.allSatisfy { $0 } }
-        checkEnd()
         for index in workers.indices { workers[index].shutdown() }
+        checkEnd()
     }
 
     private func settle(until isDone: () -> Bool) {
