@@ -44,7 +44,7 @@ import Testing
     @Test func consumesInOrder() {
         var pool = BufferPool(bufferCount: 4, bufferSize: 10)!
         var queue = BufferQueue()
-        for count in [10, 3, 7] { pool.append(pool.takeFree()!, count: count, to: &queue) }
+        for count in [10, 3, 7] { _ = pool.append(pool.takeFree()!, count: count, to: &queue) }
         #expect(queue.count == 3 && pool.freeCount == 1)
         pool.consume(4, from: &queue)
         #expect(BufferPoolTests.pieces(pool, queue).map(\.0) == [4, 0, 0])
@@ -55,14 +55,14 @@ import Testing
         #expect(BufferPoolTests.pieces(pool, queue).map(\.1) == [1])
         pool.consume(1, from: &queue)
         #expect(queue.isEmpty && pool.freeCount == 4)
-        pool.append(pool.takeFree()!, count: 5, to: &queue)
+        _ = pool.append(pool.takeFree()!, count: 5, to: &queue)
         #expect(BufferPoolTests.pieces(pool, queue).map(\.1) == [5], "an emptied queue begins anew")
     }
 
     @Test func describesAtMostWhatFits() {
         var pool = BufferPool(bufferCount: 8, bufferSize: 10)!
         var queue = BufferQueue()
-        for _ in 0..<8 { pool.append(pool.takeFree()!, count: 10, to: &queue) }
+        for _ in 0..<8 { _ = pool.append(pool.takeFree()!, count: 10, to: &queue) }
         #expect(BufferPoolTests.pieces(pool, queue, limit: 3).count == 3)
         #expect(BufferPoolTests.pieces(pool, BufferQueue()).isEmpty)
     }
@@ -70,7 +70,7 @@ import Testing
     @Test func discardsEverything() {
         var pool = BufferPool(bufferCount: 5, bufferSize: 10)!
         var queue = BufferQueue()
-        for _ in 0..<5 { pool.append(pool.takeFree()!, count: 1, to: &queue) }
+        for _ in 0..<5 { _ = pool.append(pool.takeFree()!, count: 1, to: &queue) }
         pool.discard(&queue)
         #expect(queue.isEmpty && pool.freeCount == 5)
         pool.discard(&queue)
@@ -96,7 +96,7 @@ import Testing
                         models[index].append(nextByte[index])
                         nextByte[index] &+= UInt8(2 * index + 1)
                     }
-                    pool.append(buffer, count: count, to: &queues[index])
+                    _ = pool.append(buffer, count: count, to: &queues[index])
                 case 5..<9:
                     let count = Int.random(in: 0...models[index].count, using: &generator)
                     pool.consume(count, from: &queues[index])
@@ -131,7 +131,7 @@ import Testing
         await #expect(processExitsWith: .failure) {
             var pool = BufferPool(bufferCount: 2, bufferSize: 4)!
             var queue = BufferQueue()
-            pool.append(pool.takeFree()!, count: 4, to: &queue)
+            _ = pool.append(pool.takeFree()!, count: 4, to: &queue)
             pool.consume(5, from: &queue)
         }
     }

@@ -7,7 +7,8 @@ import Testing
 @Suite struct CompletionTests {
     @Test func tagsKeepWhatTheyAreGiven() {
         let kinds: [OperationKind] = [
-            .accept, .connect, .receiveDownstream, .receiveUpstream, .sendDownstream, .sendUpstream, .cancel, .wake,
+            .accept, .connect, .receiveDownstream, .receiveUpstream, .sendDownstream, .sendUpstream,
+            .readinessDownstream, .readinessUpstream, .cancel, .close, .wake,
         ]
         var seen: Set<UInt64> = []
         for kind in kinds {
@@ -33,6 +34,8 @@ import Testing
         #expect(OperationKind.receive(.upstream) == .receiveUpstream)
         #expect(OperationKind.send(.downstream) == .sendDownstream)
         #expect(OperationKind.send(.upstream) == .sendUpstream)
+        #expect(OperationKind.readiness(.downstream) == .readinessDownstream)
+        #expect(OperationKind.readiness(.upstream) == .readinessUpstream)
         #expect(Side.downstream.other == .upstream && Side.upstream.other == .downstream)
     }
 

@@ -110,31 +110,49 @@ import Testing
     // MARK: Capabilities
 
     @Test func capabilitiesAreToldForEach() {
-        let newest = RingCapabilities(hasReceiveLimit: true, hasMessageWithoutRing: true)
-        #expect(newest.lines.count == 2 && RingCapabilities.minimum.lines.count == 2)
+        let newest = RingDiagnosisTests.newest
+        #expect(newest.lines.count == 5 && RingCapabilities.minimum.lines.count == 5)
         #expect(newest.lines[0].contains("multishot with a byte limit") && newest.lines[1].contains("ring message"))
         #expect(RingCapabilities.minimum.lines[0].contains("one at a time"))
         #expect(RingCapabilities.minimum.lines[1].contains("eventfd"))
-        #expect(Set(newest.lines).isDisjoint(with: RingCapabilities.minimum.lines))
-        #expect(RingCapabilities.minimum == RingCapabilities(hasReceiveLimit: false, hasMessageWithoutRing: false))
+        // Splicing is as old as the minimum.
+        #expect(newest.hasSplice && RingCapabilities.minimum.hasSplice)
+        let common = Set(newest.lines).intersection(RingCapabilities.minimum.lines)
+        #expect(common == ["bulk: spliced"])
     }
 
     /// Each can be switched off by itself; in a process of its own, since the environment belongs to all threads.
     @Test func capabilitiesCanBeSwitchedOff() async {
         await #expect(processExitsWith: .success) {
-            let newest = RingCapabilities(hasReceiveLimit: true, hasMessageWithoutRing: true)
+            let newest = RingDiagnosisTests.newest
             unsetenv(RingCapabilities.disablingVariable)
             precondition(newest.withoutDisabledFeatures() == newest)
-            for (value, limit, message) in [
-                ("receive-limit", false, true), ("ring-message", true, false),
-                ("receive-limit,ring-message", false, false),
-                ("something-else", true, true), ("", true, true),
+            let names = ["receive-limit", "ring-message", "bundles", "minimum-wait", "splice"]
+            for (value, missing) in [
+                ("receive-limit", [0]), ("ring-message", [1]), ("bundles", [2]), ("minimum-wait", [3]), ("splice", [4]),
+                ("receive-limit,ring-message", [0, 1]), (names.joined(separator: ","), [0, 1, 2, 3, 4]),
+                ("something-else", []), ("", []),
             ] {
                 setenv(RingCapabilities.disablingVariable, value, 1)
                 let left = newest.withoutDisabledFeatures()
-                precondition(left.hasReceiveLimit == limit && left.hasMessageWithoutRing == message)
-                precondition(RingCapabilities.minimum.withoutDisabledFeatures() == .minimum)
+                let features = [
+                    left.hasReceiveLimit, left.hasMessageWithoutRing, left.hasBundles, left.hasMinimumWait,
+                    left.hasSplice,
+                ]
+                for index in names.indices { precondition(features[index] != missing.contains(index)) }
+                let least = RingCapabilities.minimum.withoutDisabledFeatures()
+                precondition(!least.hasReceiveLimit && !least.hasBundles && least.hasSplice == left.hasSplice)
             }
         }
+    }
+
+    private static var newest: RingCapabilities {
+        RingCapabilities(
+            hasReceiveLimit: true,
+            hasMessageWithoutRing: true,
+            hasBundles: true,
+            hasMinimumWait: true,
+            hasSplice: true
+        )
     }
 }

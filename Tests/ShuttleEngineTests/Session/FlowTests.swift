@@ -12,7 +12,7 @@ import Testing
         var flow = Flow()
         var pool = BufferPool(bufferCount: max(1, buffers), bufferSize: 1)!
         for _ in 0..<buffers {
-            pool.append(pool.takeFree()!, count: 1, to: &flow.queue)
+            _ = pool.append(pool.takeFree()!, count: 1, to: &flow.queue)
             flow.received(1)
         }
         return flow
@@ -61,7 +61,7 @@ import Testing
         #expect(!flow.wantsSend)
         flow.received(70)
         #expect(flow.wantsSend && flow.hasReceived)
-        flow.sendSubmitted(70)
+        flow.sendSubmitted(70, .never)
         flow.received(5)
         #expect(flow.isSendInFlight && !flow.wantsSend)
         flow.sendCompleted(60)
@@ -74,7 +74,7 @@ import Testing
         flow.sourceEnded(cleanly: true)
         #expect(flow.isSourceEnded && !flow.wantsFinish && !flow.isDelivered)
         #expect(flow.receiveCredit(FlowTests.limits) == nil)
-        flow.sendSubmitted(10)
+        flow.sendSubmitted(10, .never)
         #expect(!flow.wantsFinish)
         flow.sendCompleted(10)
         #expect(flow.isDelivered && flow.wantsFinish)
@@ -139,7 +139,7 @@ import Testing
     @Test func limitsFollowThePool() {
         var last = 0
         for free in 0...4000 {
-            let limits = FlowLimits.sharing(freeBuffers: free, bufferSize: 16_384)
+            let limits = FlowLimits.sharing(freeBuffers: free, bufferSize: 16_384, splicing: .never)
             #expect(limits.buffers >= 1 && limits.buffers <= FlowLimits.buffersMax)
             #expect(limits.buffers >= last, "more free buffers never mean less")
             #expect(limits.buffers == 1 || limits.buffers * FlowLimits.share <= free)
@@ -147,7 +147,7 @@ import Testing
             last = limits.buffers
         }
         #expect(last == FlowLimits.buffersMax)
-        #expect(FlowLimits.sharing(freeBuffers: 0, bufferSize: 1).buffers == 1)
+        #expect(FlowLimits.sharing(freeBuffers: 0, bufferSize: 1, splicing: .never).buffers == 1)
     }
 
     /// Sessions that stall one after the other take ever smaller shares: so many fit before the pool is empty.
@@ -155,7 +155,7 @@ import Testing
         var free = 8192
         var sessions = 0
         while free > 0 {
-            free -= FlowLimits.sharing(freeBuffers: free, bufferSize: 16_384).buffers
+            free -= FlowLimits.sharing(freeBuffers: free, bufferSize: 16_384, splicing: .never).buffers
             sessions += 1
         }
         #expect(sessions >= 700)

@@ -32,6 +32,15 @@ struct SessionPeer: Hashable {
     /// Of the send in flight to this side, what the kernel has taken.
     var taken = 0
     var sendReport: SendReport?
+    /// Of the wait for readiness of what this peer says: whether it is for the sink, whether it was cancelled, and what
+    /// has become of it.
+    var awaitsSink = false
+    var wasWaitCancelled = false
+    var waitReport: Bool?
+    /// This peer was reported to have something, and it was not taken since.
+    var isReportedReadable = false
+    /// Bytes of this peer in a pipe.
+    var piped = 0
     /// Bytes accepted for this side in all.
     var delivered = 0
     var wasFinished = false
@@ -51,6 +60,9 @@ struct SessionWorld {
         /// The worker sees the completion.
         case receiveSeen(Side)
         case sendSeen(Side)
+        /// The wait for readiness of a flow from this side, and the splice that follows.
+        case waitCompletes(Side)
+        case waitSeen(Side, SpliceOutcome)
         case buffersReturn(Side)
         case flushed
         case abort
@@ -67,10 +79,14 @@ struct SessionWorld {
     /// What was wrong, if anything.
     var objection: String?
     var actions = 0
+    let policy: SplicePolicy
+    /// What becomes of the next splice.
+    var spliceOutcome = SpliceOutcome.everything
 
     static let limits = FlowLimits(bufferSize: 10, buffers: 4)
 
-    init(clientBytes: Int, backendBytes: Int) {
+    init(clientBytes: Int, backendBytes: Int, policy: SplicePolicy) {
+        self.policy = policy
         client = SessionPeer(bytesLeft: clientBytes)
         backend = SessionPeer(bytesLeft: backendBytes)
         session.connectSubmitted()
@@ -129,6 +145,7 @@ struct SessionWorld {
             }
             if peer.receiveReport != nil { events.append(.receiveSeen(side)) }
             if peer.sendReport != nil { events.append(.sendSeen(side)) }
+            addWaitEvents(side, to: &events)
             if session.flow(from: side).isStarved { events.append(.buffersReturn(side)) }
         }
         if session.isAwaitingFlush { events.append(.flushed) }
@@ -137,7 +154,7 @@ struct SessionWorld {
     }
 
     /// In the order of tcp_recvmsg: bytes, the end, the error once, the end for ever.
-    private func receivable(_ side: Side) -> SessionPeer.Report? {
+    func receivable(_ side: Side) -> SessionPeer.Report? {
         let peer = self[side]
         if peer.queued > 0 { return .bytes(peer.queued) }
         if peer.hasFinished { return .end }
@@ -172,6 +189,10 @@ struct SessionWorld {
             seeReceive(side)
         case .sendSeen(let side):
             seeSend(side)
+        case .waitCompletes(let side):
+            completeWait(side)
+        case .waitSeen(let side, let outcome):
+            seeWait(side, outcome)
         case .buffersReturn(let side):
             session.withFlow(from: side) { $0.buffersReturned() }
         case .flushed:
@@ -256,18 +277,22 @@ struct SessionWorld {
             let action = session.nextAction(SessionWorld.limits)
             actions += 1
             switch action {
-            case .none: return
+            case .none: return checkPipes()
             case .send(let side): send(side)
             case .receive(let side, let limit): receive(side, limit)
             case .cancelReceive(let side):
                 if self[side].wasCancelled { object("a receive was cancelled twice") }
                 session.withFlow(from: side) { $0.receiveCancelSubmitted() }
                 self[side].wasCancelled = true
+            case .awaitReadiness(let side): awaitReadiness(side)
+            case .cancelReadiness(let side): cancelWait(side)
+            case .splice(let side): splice(side)
             case .finishWriting(let side):
                 session.withFlow(from: side.other) { $0.finishSubmitted() }
                 finish(side)
             case .discard(let side):
                 if session.flow(from: side.other).isSendInFlight { object("bytes were dropped under a send") }
+                self[side.other].piped = 0
                 session.owedDiscarded(to: side)
             case .awaitFlush(let side):
                 if session.isAwaitingFlush || session.resetBy != side.other { object("a flush without a reason") }
@@ -283,12 +308,15 @@ struct SessionWorld {
         let flow = session.flow(from: side.other)
         if flow.isSendInFlight || flow.owedBytes == 0 { object("a send of nothing, or beside another") }
         if self[side].wasFinished { object("a send after the end") }
-        session.withFlow(from: side.other) { $0.sendSubmitted(Int(flow.owedBytes)) }
+        if self[side.other].piped > 0 { object("a send overtakes a pipe") }
+        session.withFlow(from: side.other) { $0.sendSubmitted(Int(flow.owedBytes), policy) }
     }
 
     private mutating func receive(_ side: Side, _ limit: Int) {
         if session.flow(from: side).isReceiveArmed || limit < 1 { object("a receive beside another, or of nothing") }
         if side == .upstream && session.phase != .established { object("a receive before the connect") }
+        if self[side].piped > 0 { object("a receive overtakes a pipe") }
+        self[side].isReportedReadable = false
         session.withFlow(from: side) { $0.receiveSubmitted() }
     }
 
@@ -324,7 +352,7 @@ struct SessionWorld {
         }
     }
 
-    private mutating func object(_ text: String) {
+    mutating func object(_ text: String) {
         if objection == nil { objection = text }
     }
 

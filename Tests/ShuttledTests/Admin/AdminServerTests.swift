@@ -100,7 +100,8 @@ import Testing
                 #expect(verbose.hasPrefix("[+] "))
                 #expect(verbose.hasSuffix("\(path.dropFirst()) passed\n"))
             }
-            admin.control.setReadiness(Readiness(checks: [("engine", true, "runs"), ("drain", false, "stopping")]))
+            admin.control.setReadiness(
+                shuttled.Readiness(checks: [("engine", true, "runs"), ("drain", false, "stopping")]))
             #expect(try await admin.request("GET", "/livez").status == 200)
             for path in ["/readyz", "/healthz"] {
                 let response = try await admin.request("GET", path)

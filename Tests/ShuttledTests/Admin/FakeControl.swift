@@ -11,7 +11,7 @@ final class FakeControl: AdminControl {
     private struct State {
         var services: [ServiceConfiguration]
         var refusal: ChangeRefusal?
-        var readiness = Readiness(checks: [("configuration", true, "applied")])
+        var readiness = shuttled.Readiness(checks: [("configuration", true, "applied")])
         var changes: [(change: ConfigurationChange, origin: ChangeOrigin)] = []
         /// Changes that have been asked for, also those that wait.
         var changesAsked = 0
@@ -30,7 +30,7 @@ final class FakeControl: AdminControl {
     // What tests set and ask.
 
     func refuse(with refusal: ChangeRefusal?) { state.withLock { $0.refusal = refusal } }
-    func setReadiness(_ readiness: Readiness) { state.withLock { $0.readiness = readiness } }
+    func setReadiness(_ readiness: shuttled.Readiness) { state.withLock { $0.readiness = readiness } }
     func setGate(_ gate: EventLoopFuture<Void>?) { state.withLock { $0.gate = gate } }
     var services: [ServiceConfiguration] { state.withLock { $0.services } }
     var origins: [ChangeOrigin] { state.withLock { $0.changes.map(\.origin) } }
@@ -72,7 +72,7 @@ final class FakeControl: AdminControl {
         return services.map(Self.statistics)
     }
 
-    func readiness() async -> Readiness { state.withLock { $0.readiness } }
+    func readiness() async -> shuttled.Readiness { state.withLock { $0.readiness } }
 
     private func noteThread() {
         let isOnLoop = loop.inEventLoop

@@ -15,6 +15,8 @@ final class Operation {
     /// Receive: bytes until it ends by itself; the first try may find no buffer even without data.
     var remaining = 0
     var expectsDelay = false
+    /// Readiness: for what.
+    var readiness = Readiness.readable
     /// Send: where the bytes lie until it completes.
     var pieces: [(start: UnsafeRawPointer, count: Int)] = []
     var total = 0
@@ -23,6 +25,8 @@ final class Operation {
     var port: UInt16 = 0
     var fate = ConnectFate.accept
     var readyAt: UInt64 = 0
+    /// Close.
+    var isReset = false
     /// Cancel.
     var target: OperationTag?
 

@@ -38,7 +38,8 @@ extension RingCore {
         case .connect: return pumpConnect(operation)
         case .receiveDownstream, .receiveUpstream: return pumpReceive(operation)
         case .sendDownstream, .sendUpstream: return pumpSend(operation)
-        case .cancel, .wake: return false
+        case .readinessDownstream, .readinessUpstream: return pumpReadiness(operation)
+        case .cancel, .close, .wake: return false
         }
     }
 
@@ -108,6 +109,12 @@ extension RingCore {
 
     private func pumpReceive(_ operation: Operation) -> Bool {
         guard let source = operation.connection else { return false }
+        if source.endsFalsely {
+            network.mutant = nil
+            source.endsFalsely = false
+            post(operation, 0)
+            return true
+        }
         switch source.receivable() {
         case .nothing:
             return false
@@ -133,19 +140,33 @@ extension RingCore {
             network.mutant = nil
             return post(operation, 0)
         }
-        guard let buffer = takeProvided() else {
+        var room = settings.bufferSize
+        if settings.hasBundles {
+            // Within the limit, but at least one buffer.
+            room *= max(1, min(provided.count, operation.remaining / settings.bufferSize))
+        }
+        var count = min(available, room)
+        if network.random.chance(network.settings.shortReceives) { count = network.random.within(1...count) }
+        let bufferCount = (count + settings.bufferSize - 1) / settings.bufferSize
+        guard let buffer = takeProvided(bufferCount) else {
             network.log.note(network.now, "ring %: no buffer for connection %", index, source.key)
             return post(operation, -ENOBUFS)
         }
-        var count = min(available, settings.bufferSize)
-        if network.random.chance(network.settings.shortReceives) { count = network.random.within(1...count) }
         var offset = source.readByProxy
         if network.mutant == .dropByte, offset > 0, available > count {
             network.mutant = nil
             offset += 1
             source.read(1)
         }
-        StreamPattern.fill(pool.address(of: buffer), count: count, stream: source.key, offset: offset)
+        for (place, buffer) in bundle(buffer).enumerated() {
+            let start = place * settings.bufferSize
+            StreamPattern.fill(
+                pool.address(of: buffer),
+                count: min(count - start, settings.bufferSize),
+                stream: source.key,
+                offset: offset + start
+            )
+        }
         source.read(count)
         operation.remaining -= count
         let isBroken = network.random.chance(network.settings.brokenMultishots)
@@ -213,6 +234,11 @@ extension RingCore {
             guard armed.contains(where: { $0 === operation }) else {
                 return posted(cancelFailure: network.random.chance(50) ? EALREADY : ENOENT)
             }
+        }
+        let isReadiness = operation.kind == .readinessDownstream || operation.kind == .readinessUpstream
+        if network.mutant == .forgetReadiness, isReadiness {
+            network.mutant = nil
+            return post(Completion(tag: target, result: -ECANCELED))
         }
         network.log.note(
             network.now, "ring %: cancelled operation % of slot %", index, Int(operation.kind.rawValue),

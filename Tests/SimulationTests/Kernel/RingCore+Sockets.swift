@@ -41,7 +41,11 @@ extension RingCore {
         if !source.isEstablished || byteLimit < 1 {
             network.violate(.misuse, "receive of \(byteLimit) bytes from connection \(source.key), which is not ready")
         }
+        if source.readReadiness != nil {
+            network.violate(.misuse, "receive from connection \(source.key) under an armed wait")
+        }
         source.receiveOperation = operation
+        source.willReceive(network)
         network.ledger.use(source, side, ring: self, tag: tag)
         enqueue(operation)
     }
@@ -59,6 +63,7 @@ extension RingCore {
             operation.total = bytes
         }
         if sink.sendOperation != nil { network.violate(.misuse, "two sends on connection \(sink.key)") }
+        if sink.writeReadiness != nil { network.violate(.misuse, "send to connection \(sink.key) under an armed wait") }
         if sink.hasProxyFinished { network.violate(.misuse, "send to connection \(sink.key) after its end") }
         if operation.total == 0 { network.violate(.misuse, "send of nothing to connection \(sink.key)") }
         sink.sendOperation = operation
@@ -68,6 +73,7 @@ extension RingCore {
     }
 
     func prepareCancel(_ target: OperationTag) {
+        refusedPorts.removeAll()
         let operation = Operation(.cancel, tag: .cancel, ring: self, descriptor: -1)
         operation.target = target
         enqueue(operation)
@@ -102,6 +108,7 @@ extension RingCore {
         refusedPorts.removeAll()
         network.log.note(network.now, "ring %: drained connection % as descriptor %", index, client.key, Int(accepted))
         network.ledger.accepted(client)
+        willChoose(accepted)
         return .success(accepted)
     }
 
@@ -115,7 +122,11 @@ extension RingCore {
 
     func close(_ descriptor: Int32, reset: Bool) {
         guard let connection = network.connection(at: descriptor) else { return }
-        for operation in [connection.receiveOperation, connection.sendOperation, connection.connectOperation] {
+        let armed = [
+            connection.receiveOperation, connection.sendOperation, connection.connectOperation,
+            connection.readReadiness, connection.writeReadiness,
+        ]
+        for operation in armed {
             guard let operation else { continue }
             network.violate(.misuse, "connection \(connection.key) closed under an armed \(operation.kind)")
         }
@@ -124,8 +135,24 @@ extension RingCore {
             network.mutant = nil
             reset = false
         }
+        refusedPorts.removeAll()
         network.ledger.closes(connection, reset: reset || connection.unread > 0, ring: self)
-        connection.proxyCloses(reset: reset)
-        network.release(descriptor)
+        connection.isClosePrepared = true
+        let operation = Operation(.close, tag: .close, ring: self, descriptor: descriptor)
+        operation.connection = connection
+        operation.isReset = reset
+        enqueue(operation)
+    }
+
+    /// At the submission; until then the descriptor is nobody else's.
+    func finishClose(_ operation: Operation) {
+        operation.connection?.proxyCloses(reset: operation.isReset)
+        network.release(operation.descriptor)
+    }
+
+    func keepAlive(_ descriptor: Int32) {
+        guard let connection = network.connection(at: descriptor) else { return }
+        if connection.isKeptAlive { network.violate(.misuse, "connection \(connection.key) is kept alive twice") }
+        connection.isKeptAlive = true
     }
 }

@@ -12,8 +12,15 @@ struct RingSettings {
     var bufferSize = 256
     /// Buffers lying ready in the kernel, at most.
     var providedMax = 16
+    /// Pipes there are, and bytes that each holds at most.
+    var pipeLimit = 64
+    var pipeBytes = 1...4096
     /// Multishot receives with a byte limit; else each receive is armed anew.
     var hasReceiveLimit = true
+    /// A receive fills several buffers.
+    var hasBundles = false
+    /// Waits a moment for several completions.
+    var hasMinimumWait = false
     /// Wakes by a message; else by an eventfd that is read anew after each.
     var hasMessageWake = true
     /// Pieces of one send.
@@ -33,12 +40,18 @@ final class RingCore {
     var provided: [BufferID] = []
     /// Those, and the ones in completions that were not handled: free in the eyes of the worker.
     private var lentCount = 0
+    /// The buffers of a completion by the one that it names.
+    private var bundles: [BufferID: [BufferID]] = [:]
     private enum Place: UInt8 {
         case poolOrQueue
         case kernel
         case completion
     }
     private var places: [Place]
+
+    var pipes: [SimulatedPipe] = []
+    /// Readable, as completions say that the worker has not read yet.
+    var reportedReadable: [OperationTag: SimulatedConnection] = [:]
 
     private var submissions: [Operation] = []
     var armed: [Operation] = []
@@ -58,10 +71,14 @@ final class RingCore {
     var refusedPorts: [UInt16] = []
 
     private var waitDeadline: UInt64?
+    /// Until then the worker sleeps unless so many completions have come.
+    private var batchDeadline: UInt64 = 0
+    private var batchSize = 1
+    /// What the worker takes for the present.
+    var timeTold: UInt64 = 0
     private var wasWaitReady = true
     private var isWakeArmed = true
     private var pendingWakes = 0
-    var isShutDown = false
 
     /// Receives that found no buffer.
     private(set) var starvationsReported = 0
@@ -86,7 +103,7 @@ final class RingCore {
 
     func replenish() {
         if network.mutant == .leakBuffer, pool.takeFree() != nil { network.mutant = nil }
-        while provided.count < settings.providedMax, let buffer = pool.takeFree() {
+        while provided.count < settings.providedMax, let buffer = pool.provideNext() {
             if places[Int(buffer)] != .poolOrQueue { network.violate(.leak, "buffer \(buffer) was free and in use") }
             places[Int(buffer)] = .kernel
             provided.append(buffer)
@@ -94,26 +111,34 @@ final class RingCore {
         }
     }
 
-    /// Called by operations that fill a buffer.
-    func takeProvided() -> BufferID? {
-        guard !provided.isEmpty else { return nil }
-        let buffer = provided.removeFirst()
-        places[Int(buffer)] = .completion
-        return buffer
+    /// Called by operations that fill buffers: the next ones in the order in which they were provided. The completion
+    /// names the first.
+    func takeProvided(_ count: Int = 1) -> BufferID? {
+        guard provided.count >= count, let first = provided.first else { return nil }
+        bundles[first] = Array(provided[0..<count])
+        for buffer in provided[0..<count] { places[Int(buffer)] = .completion }
+        provided.removeFirst(count)
+        return first
     }
 
-    /// The worker has taken a buffer over from a completion.
-    func takeFromCompletion(_ buffer: BufferID) {
-        guard places[Int(buffer)] == .completion else {
-            return network.violate(.misuse, "buffer \(buffer) does not come from a completion")
+    /// The buffers of a completion that is not handled yet.
+    func bundle(_ first: BufferID) -> [BufferID] { bundles[first] ?? [] }
+
+    /// The worker has taken the buffers of a completion of `count` bytes over.
+    func takeFromCompletion(_ first: BufferID, count: Int) {
+        guard places[Int(first)] == .completion, let bundle = bundles.removeValue(forKey: first) else {
+            return network.violate(.misuse, "buffer \(first) does not come from a completion")
         }
-        places[Int(buffer)] = .poolOrQueue
-        lentCount -= 1
+        if bundle.count != max(1, (count + settings.bufferSize - 1) / settings.bufferSize) {
+            network.violate(.misuse, "\(count) bytes are taken from \(bundle.count) buffers")
+        }
+        for buffer in bundle { places[Int(buffer)] = .poolOrQueue }
+        lentCount -= bundle.count
     }
 
     /// `queued`: buffers in the queues of this worker's sessions.
     func checkBuffers(queued: Int) {
-        let inCompletions = posted.reduce(0) { $0 + ($1.buffer == nil ? 0 : 1) }
+        let inCompletions = posted.reduce(0) { $0 + ($1.buffer.map { bundle($0).count } ?? 0) }
         guard lentCount == provided.count + inCompletions,
             pool.freeCount + lentCount + queued == pool.bufferCount
         else {
@@ -140,16 +165,30 @@ final class RingCore {
                 cancel(operation.target!)
                 continue
             }
+            if operation.kind == .close {
+                finishClose(operation)
+                continue
+            }
             armed.append(operation)
             if operation.kind == .receiveDownstream || operation.kind == .receiveUpstream { submittedReceives += 1 }
             start(operation)
         }
     }
 
-    func submitAndWait(_ deadline: UInt64?) {
+    /// With the last closes.
+    func shutdown() { submit() }
+
+    /// The time is counted from what the worker takes for the present: in truth it sleeps here and now.
+    func submitAndWait(_ milliseconds: UInt64?, for batch: WaitBatch = .first) {
         submit()
+        let deadline = milliseconds.map { timeTold + $0 }
         waitDeadline = deadline
-        wasWaitReady = !posted.isEmpty || isDeadlineReached
+        // Else it is the same sleep, which the driver has looked into.
+        if wasWaitReady {
+            batchSize = settings.hasMinimumWait ? Int(batch.completions) : 1
+            batchDeadline = batchSize > 1 ? network.now + 1 : 0
+        }
+        wasWaitReady = isBatchReady || isDeadlineReached || batch.completions == 0
         if let deadline, !posted.isEmpty, deadline > network.now, network.random.chance(5) {
             // A worker is not always given the processor at once.
             network.advance(to: min(deadline, network.now + UInt64(network.random.below(3))))
@@ -158,11 +197,18 @@ final class RingCore {
 
     private var isDeadlineReached: Bool { waitDeadline.map { $0 <= network.now } ?? false }
 
+    private var isBatchReady: Bool {
+        posted.count >= batchSize || !posted.isEmpty && network.now >= batchDeadline
+    }
+
     /// Whether the worker would be running: it has not come to wait yet, or what it waits for is there.
-    var isRunnable: Bool { wasWaitReady || !posted.isEmpty || isDeadlineReached }
+    var isRunnable: Bool { wasWaitReady || isBatchReady || isDeadlineReached }
+
+    /// It sleeps on for more than it has got.
+    var isCollecting: Bool { !posted.isEmpty && !isRunnable }
 
     /// When the worker wakes up by itself.
-    var nextDeadline: UInt64? { waitDeadline }
+    var nextDeadline: UInt64? { posted.isEmpty ? waitDeadline : min(waitDeadline ?? .max, batchDeadline) }
 
     // MARK: Completions
 
@@ -188,6 +234,8 @@ final class RingCore {
             if connection.receiveOperation === operation { connection.receiveOperation = nil }
             if connection.sendOperation === operation { connection.sendOperation = nil }
             if connection.connectOperation === operation { connection.connectOperation = nil }
+            if connection.readReadiness === operation { connection.readReadiness = nil }
+            if connection.writeReadiness === operation { connection.writeReadiness = nil }
         }
         if let listener = operation.listener { listener.accepts.removeAll { $0 === operation } }
     }
@@ -198,7 +246,7 @@ final class RingCore {
             network.violate(.misuse, "completions were read again before those at hand were released")
             return batch.count
         }
-        guard !posted.isEmpty else { return 0 }
+        guard wasWaitReady, !posted.isEmpty else { return 0 }
         let count = network.random.within(1...min(posted.count, settings.batchMax))
         for _ in 0..<count {
             let tag = posted[network.random.below(posted.count)].tag
@@ -212,7 +260,10 @@ final class RingCore {
 
     func completion(at index: Int) -> Completion {
         refusedPorts.removeAll()
-        return batch[index]
+        let completion = batch[index]
+        reportedReadable.removeValue(forKey: completion.tag)?.isReportedReadable = true
+        if completion.tag.kind == .accept, completion.result >= 0 { willChoose(completion.result) }
+        return completion
     }
 
     func advance(_ count: Int) {
@@ -222,6 +273,12 @@ final class RingCore {
 
     /// Whether a completion of this operation waits to be read.
     func hasPosted(_ tag: OperationTag) -> Bool { posted.contains { $0.tag == tag } }
+
+    /// The worker chooses a backend now; it connects to it later.
+    func willChoose(_ descriptor: Int32) {
+        guard let client = network.connection(at: descriptor) else { return }
+        network.ledger.willChoose(client, ring: self)
+    }
 
     // MARK: Wakes
 

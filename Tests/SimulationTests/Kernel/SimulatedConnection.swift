@@ -49,12 +49,31 @@ final class SimulatedConnection {
     var receiveOperation: Operation?
     var sendOperation: Operation?
     var connectOperation: Operation?
+    /// Waits until it can be read, and until it can be written.
+    var readReadiness: Operation?
+    var writeReadiness: Operation?
     var isEstablished = false
+    /// Its close is prepared: nothing more may be asked of it.
+    var isClosePrepared = false
+    var isKeptAlive = false
+
+    // Splicing of what the peer sends.
+    /// The worker was told that this can be read and has not acted on it yet.
+    var isReportedReadable = false
+    /// Bytes of this peer that lie in a pipe.
+    var inPipe = 0
+    /// The latest bytes that were spliced did not fit into the sink at once.
+    var wasPipeLeftFull = false
+    private var isSpliced = false
+    /// A mutant has the worker believe that the stream has ended.
+    var endsFalsely = false
 
     // What the ledger knows.
     /// Bytes were sent or received on it, or tried to.
     var wasUsed = false
     var session: SimulatedSession?
+    /// What its backend was chosen from.
+    var choice: Choice?
     /// When the proxy was told of the reset.
     private(set) var toldOfResetAt: UInt64?
     /// A receive reported the end.
@@ -104,6 +123,7 @@ final class SimulatedConnection {
         resetAt = network.now
         isPeerClosed = true
         pendingError = hasPeerFinished ? EPIPE : code
+        network.noteReset(of: self)
         network.noteProgress()
         network.log.note(network.now, "connection %: reset by the peer after % bytes", key, sentByPeer)
     }
@@ -190,7 +210,37 @@ final class SimulatedConnection {
         if toldOfResetAt == nil { toldOfResetAt = network.now }
     }
 
+    /// The error was taken by a call that did not say so.
+    func losePendingError() {
+        pendingError = 0
+    }
+
     var sendRoom: Int { sendCapacity - unacknowledged }
+
+    /// As `tcp_poll` tells: bytes, the end, an error.
+    var isReadable: Bool {
+        if case .nothing = receivable() { return false }
+        return true
+    }
+
+    /// As `tcp_poll` tells: a third of the queue is free, or there is an error to be told.
+    var isWritable: Bool {
+        pendingError != 0 || hasPeerReset || hasProxyFinished || sendRoom > 0 && 2 * sendRoom >= unacknowledged
+    }
+
+    /// The worker goes over to splicing what the peer sends, or back to receiving it.
+    func willSplice(_ network: SimulatedNetwork) {
+        if !isSpliced { network.splicing.toSplicing += 1 }
+        isSpliced = true
+    }
+
+    func willReceive(_ network: SimulatedNetwork) {
+        isReportedReadable = false
+        guard isSpliced else { return }
+        isSpliced = false
+        network.splicing.toCopying += 1
+        if wasPipeLeftFull { network.splicing.toCopyingAfterFullSink += 1 }
+    }
 
     func accept(_ count: Int) {
         accepted += count
@@ -218,6 +268,7 @@ final class SimulatedConnection {
 
     /// close(2) of the proxy's descriptor: a reset when asked for by SO_LINGER or when bytes were left unread.
     func proxyCloses(reset: Bool) {
+        isClosePrepared = true
         descriptor = -1
         isProxyClosed = true
         network.noteProgress()

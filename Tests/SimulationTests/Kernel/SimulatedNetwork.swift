@@ -43,6 +43,12 @@ struct NetworkSettings {
     var lateCancels = 30
     /// Completions that come once more when their slot is somebody else's.
     var lateDuplicates = 0
+    /// Pipes cannot be had, or not be opened again.
+    var pipeFailures = 0
+    /// Bytes that are there are not spliced, as when urgent data is in the way; calls are interrupted.
+    var spliceRefusals = 0
+    /// The peer resets in the middle of a splice to it.
+    var resetsUnderSplices = 0
 }
 
 final class SimulatedNetwork {
@@ -55,6 +61,7 @@ final class SimulatedNetwork {
     let log: EventLog
     let settings: NetworkSettings
     var mutant: Mutant?
+    var splicing = SplicingCoverage()
     private(set) var now: UInt64 = 1000
     /// Grows with everything that happens but turns of workers.
     private(set) var progress = 0
@@ -126,6 +133,7 @@ final class SimulatedNetwork {
             violate(.misuse, "descriptor \(descriptor) is not a connection's")
             return nil
         }
+        if found.isClosePrepared { violate(.misuse, "connection \(found.key) is used after its close") }
         return found
     }
 
@@ -192,12 +200,18 @@ final class SimulatedNetwork {
         }
         var didWork = false
         let receivesFirst = random.chance(50)
-        if receivesFirst { didWork = pump(connection.receiveOperation) }
+        if receivesFirst { didWork = pumpReads(connection) }
         // An acknowledgement makes room that a waiting send takes at once.
         didWork = connection.transfer() || didWork
         didWork = pump(connection.sendOperation) || didWork
-        if !receivesFirst { didWork = pump(connection.receiveOperation) || didWork }
+        didWork = pump(connection.writeReadiness) || didWork
+        if !receivesFirst { didWork = pumpReads(connection) || didWork }
         return pump(connection.connectOperation) || didWork
+    }
+
+    private func pumpReads(_ connection: SimulatedConnection) -> Bool {
+        let didReceive = pump(connection.receiveOperation)
+        return pump(connection.readReadiness) || didReceive
     }
 
     private func pump(_ operation: Operation?) -> Bool {
@@ -209,6 +223,12 @@ final class SimulatedNetwork {
         guard !listener.accepts.isEmpty else { return false }
         let operation = random.pick(listener.accepts)
         return operation.ring.pump(operation)
+    }
+
+    /// Counts resets that meet bytes on their way through a pipe.
+    func noteReset(of connection: SimulatedConnection) {
+        if connection.inPipe > 0 { splicing.sourceResets += 1 }
+        if ledger.source(of: connection)?.inPipe ?? 0 > 0 { splicing.sinkResets += 1 }
     }
 
     /// Forgets connections that are over on both ends.

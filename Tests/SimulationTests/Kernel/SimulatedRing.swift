@@ -6,23 +6,26 @@
 struct SimulatedRing: RingOperations, ~Copyable {
     let core: RingCore
 
-    func nowMilliseconds() -> UInt64 { core.network.now }
+    func nowNanoseconds() -> UInt64 {
+        core.timeTold = core.network.now
+        return core.network.now * 1_000_000
+    }
 
     var bufferSize: Int { core.pool.bufferSize }
     var bufferCount: Int { core.pool.bufferCount }
     var freeBufferCount: Int { core.freeBufferCount }
 
     mutating func append(_ buffer: BufferID, count: Int, to queue: inout BufferQueue) {
-        core.takeFromCompletion(buffer)
-        core.pool.append(buffer, count: count, to: &queue)
+        core.takeFromCompletion(buffer, count: count)
+        _ = core.pool.append(buffer, count: count, to: &queue)
     }
 
     mutating func consume(_ count: Int, from queue: inout BufferQueue) { core.pool.consume(count, from: &queue) }
     mutating func discard(_ queue: inout BufferQueue) { core.pool.discard(&queue) }
 
-    mutating func giveBack(_ buffer: BufferID) {
-        core.takeFromCompletion(buffer)
-        core.pool.giveBack(buffer)
+    mutating func giveBack(_ buffer: BufferID, count: Int) {
+        core.takeFromCompletion(buffer, count: count)
+        _ = core.pool.giveBackFilled(buffer, count: count)
     }
 
     mutating func replenish() { core.replenish() }
@@ -43,16 +46,40 @@ struct SimulatedRing: RingOperations, ~Copyable {
 
     mutating func prepareCancel(_ target: OperationTag) { core.prepareCancel(target) }
 
-    mutating func submitAndWait(deadlineMilliseconds: UInt64?) { core.submitAndWait(deadlineMilliseconds) }
+    mutating func submitAndWait(milliseconds: UInt64?, for batch: WaitBatch) {
+        core.submitAndWait(milliseconds, for: batch)
+    }
+
     mutating func peekCompletions() -> Int { core.peekCompletions() }
     func completion(at index: Int) -> Completion { core.completion(at: index) }
     mutating func advance(_ count: Int) { core.advance(count) }
     mutating func rearmWake() { core.rearmWake() }
 
-    mutating func openSocket(for address: UnsafePointer<SocketAddress>) -> CallResult {
+    mutating func prepareReadiness(_ readiness: Readiness, of socket: Int32, tag: OperationTag) {
+        core.prepareReadiness(readiness, socket, tag)
+    }
+
+    func readableBytes(_ socket: Int32) -> Int { core.readableBytes(socket) }
+    mutating func takePipe() -> PipeID? { core.takePipe() }
+    mutating func giveBackPipe(_ pipe: PipeID, isEmpty: Bool) { core.giveBackPipe(pipe, isEmpty: isEmpty) }
+
+    mutating func spliceIn(from socket: Int32, to pipe: PipeID) -> CallResult {
+        if core.network.mutant == .spliceTwice {
+            core.network.mutant = nil
+            _ = core.spliceIn(socket, pipe)
+        }
+        return core.spliceIn(socket, pipe)
+    }
+
+    mutating func spliceOut(from pipe: PipeID, to socket: Int32, count: Int) -> CallResult {
+        core.spliceOut(pipe, socket, count: count)
+    }
+
+    mutating func openSocket(for address: UnsafePointer<SocketAddress>, withData: Bool) -> CallResult {
         core.openSocket(port: address.pointee.port)
     }
 
+    mutating func keepAlive(_ socket: Int32) { core.keepAlive(socket) }
     mutating func acceptNow(on listener: Int32) -> CallResult { core.acceptNow(listener) }
     mutating func shutdownWrite(_ socket: Int32) { core.shutdownWrite(socket) }
     mutating func close(_ socket: Int32, reset: Bool) { core.close(socket, reset: reset) }
@@ -69,5 +96,5 @@ struct SimulatedRing: RingOperations, ~Copyable {
 
     func isDead(_ socket: Int32) -> Bool { core.network.connection(at: socket)?.isDead ?? true }
 
-    mutating func shutdown() { core.isShutDown = true }
+    mutating func shutdown() { core.shutdown() }
 }

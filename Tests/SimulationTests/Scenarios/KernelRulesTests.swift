@@ -52,6 +52,7 @@ import Testing
         /// Everything that was posted, as results and whether more will come.
         func results() -> [(result: Int32, hasMore: Bool)] {
             var results: [(Int32, Bool)] = []
+            ring.submitAndWait(nil)
             while true {
                 let count = ring.peekCompletions()
                 guard count > 0 else { return results }
@@ -59,8 +60,8 @@ import Testing
                     let completion = ring.completion(at: index)
                     results.append((completion.result, completion.hasMore))
                     if let buffer = completion.buffer {
-                        ring.takeFromCompletion(buffer)
-                        ring.pool.giveBack(buffer)
+                        ring.takeFromCompletion(buffer, count: Int(completion.result))
+                        _ = ring.pool.giveBackFilled(buffer, count: Int(completion.result))
                     }
                 }
                 ring.advance(count)
@@ -201,6 +202,8 @@ import Testing
             let stage = Stage()
             stage.client.peerSends(unread)
             stage.ring.close(stage.client.descriptor, reset: false)
+            #expect(!stage.client.isProxyClosed, "not before the submission")
+            stage.ring.submitAndWait(nil)
             #expect(stage.client.hasProxyReset == (unread > 0))
             #expect(stage.violation == nil)
         }
@@ -214,10 +217,11 @@ import Testing
         #expect(stage.client.hasPeerReset)
     }
 
-    @Test func descriptorsComeBackAtOnce() {
+    @Test func descriptorsComeBackWithTheSubmission() {
         let stage = Stage()
         let descriptor = stage.client.descriptor
         stage.ring.close(descriptor, reset: false)
+        stage.ring.submitAndWait(nil)
         guard case .success(let next) = stage.ring.openSocket(port: 1001) else {
             Issue.record("no descriptor")
             return
@@ -287,11 +291,12 @@ import Testing
         stage.client.peerSends(5)
         stage.receive()
         stage.settle()
+        stage.ring.submitAndWait(nil)
         _ = stage.ring.peekCompletions()
         let buffer = stage.ring.completion(at: 0).buffer!
-        stage.ring.takeFromCompletion(buffer)
+        stage.ring.takeFromCompletion(buffer, count: 5)
         #expect(stage.violation == nil)
-        stage.ring.takeFromCompletion(buffer)
+        stage.ring.takeFromCompletion(buffer, count: 5)
         #expect(stage.violation == .misuse)
     }
 

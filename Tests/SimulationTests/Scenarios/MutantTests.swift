@@ -21,9 +21,20 @@ import Testing
                 at: 0, port: 81, script: PeerScript(steps: [.send(700), .awaitBytes(300), isReset ? .reset : .finish]))
         }
         plan.backendScript = { _, _ in PeerScript(steps: [.send(600), .awaitEnd]) }
+        if mutant.isOfSplicing { addSplicing(&plan, mutant) }
         // Sessions that hang on a lost completion would be cut short by patience: rest is judged before it ends.
         plan.mutant = mutant
         return plan
+    }
+
+    /// Everything is spliced, and sinks are often full. Two of the faults show when a session is cut.
+    private static func addSplicing(_ plan: inout SimulationPlan, _ mutant: Mutant) {
+        plan.splicePolicies = [.atOnce]
+        plan.network.kernelQueueBytes = 50...200
+        plan.backendScript = { _, _ in PeerScript(steps: [.send(3000), .awaitEnd]) }
+        guard mutant == .keepPipe || mutant == .forgetReadiness else { return }
+        plan.backendScript = { _, _ in PeerScript(steps: [.send(100_000), .awaitEnd]) }
+        plan.cutAfter = 50
     }
 
     @Test(arguments: Mutant.allCases)
@@ -44,10 +55,10 @@ import Testing
     }
 
     @Test func withoutAFaultThePlanIsClean() {
-        for mutant in [Mutant.dropByte, .endInsteadOfReset] {
+        for mutant in [Mutant.dropByte, .endInsteadOfReset, .spliceTwice, .keepPipe] {
             var plan = MutantTests.plan(mutant)
             plan.mutant = nil
-            expectClean(plan, seeds: 1...10)
+            expectClean(plan, seeds: 1...10, splicing: mutant.isOfSplicing ? [.atOnce] : [.never])
         }
     }
 }

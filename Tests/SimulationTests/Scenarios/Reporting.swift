@@ -6,25 +6,31 @@ import Testing
 
 @testable import ShuttleEngine
 
-/// Runs `plan` with each seed and records the first violation with the last events.
+/// Runs `plan` with each seed and each habit of splicing, and records the first violation with the last events.
 ///
 /// - Parameter check: asked after each run that went well: what the scenario itself promises.
 func expectClean(
     _ plan: SimulationPlan,
     seeds: ClosedRange<UInt64> = 1...20,
+    splicing habits: [SplicingHabit] = SplicingHabit.allCases,
     sourceLocation: SourceLocation = #_sourceLocation,
     check: (Simulation) -> Void = { _ in }
 ) {
-    for seed in seeds {
-        let simulation = Simulation(plan, seed: seed)
-        if let violation = simulation.run() {
-            Issue.record(
-                "\(plan.name), seed \(seed): \(violation)\n\(simulation.log.lines.joined(separator: "\n"))",
-                sourceLocation: sourceLocation
-            )
-            return
+    for habit in habits {
+        var plan = plan
+        plan.splicePolicies = habit.policies
+        for seed in seeds {
+            let simulation = Simulation(plan, seed: seed)
+            if let violation = simulation.run() {
+                let events = simulation.log.lines.joined(separator: "\n")
+                Issue.record(
+                    "\(plan.name), splicing \(habit), seed \(seed): \(violation)\n\(events)",
+                    sourceLocation: sourceLocation
+                )
+                return
+            }
+            check(simulation)
         }
-        check(simulation)
     }
 }
 

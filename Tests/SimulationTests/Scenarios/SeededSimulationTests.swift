@@ -55,7 +55,7 @@ import Testing
     /// The seeds must meet what they are for; a generator that draws only calm days would prove nothing.
     @Test func seedsMeetMishaps() {
         var met = Met()
-        for seed in UInt64(1)...25 {
+        for seed in UInt64(1)...40 {
             let simulation = Simulation(.seeded(seed), seed: seed)
             _ = simulation.run()
             met.note(simulation)
@@ -69,6 +69,18 @@ import Testing
         #expect(met.epochs > 40)
         #expect(met.reusedSlots > 10)
         #expect(met.bytes > 100_000)
+    }
+
+    /// Every mishap of splicing, each often enough that it is no accident.
+    @Test func seedsMeetEveryMishapOfSplicing() {
+        var counts = SplicingCoverage().counts
+        for seed in UInt64(1)...300 {
+            let simulation = Simulation(.seeded(seed), seed: seed)
+            _ = simulation.run()
+            for (index, entry) in simulation.network.splicing.counts.enumerated() { counts[index].count += entry.count }
+        }
+        if environmentNumber("SHUTTLE_COUNTS") != nil { for entry in counts { print("\(entry.name): \(entry.count)") } }
+        for entry in counts { #expect(entry.count >= 3, "\(entry.name): \(entry.count)") }
     }
 
     private struct Met {

@@ -17,7 +17,8 @@ final class SimulatedSession {
     /// When each connect began.
     var connectTimes: [UInt64] = []
     /// The epoch under which it began.
-    let epoch: UInt64
+    fileprivate(set) var epoch: UInt64
+    fileprivate(set) var establishedAt: UInt64?
     var isEstablished = false
     /// The worker has begun to close it.
     var isClosing = false
@@ -31,7 +32,13 @@ final class SimulatedSession {
         self.epoch = epoch
     }
 
-    var isOver: Bool { (client?.isProxyClosed ?? true) && (upstream?.isProxyClosed ?? true) }
+    var isOver: Bool { (client?.isClosePrepared ?? true) && (upstream?.isClosePrepared ?? true) }
+}
+
+/// What was known when a backend was chosen for a client: the epoch, and by the port the backends' sessions and health.
+struct Choice {
+    let epoch: UInt64
+    let loads: [UInt16: (active: Int, isUp: Bool)]
 }
 
 /// Timeouts that apply to a session, in milliseconds; 0 is none.
@@ -56,6 +63,7 @@ final class Ledger {
     var idleLimits: (SimulatedSession) -> IdleLimits = { _ in IdleLimits() }
     var connectStarts: (_ session: SimulatedSession, _ port: UInt16) -> Void = { _, _ in }
     var clientKnown: (SimulatedSession) -> Void = { _ in }
+    var loads: () -> [UInt16: (active: Int, isUp: Bool)] = { [:] }
 
     init(network: SimulatedNetwork) {
         self.network = network
@@ -65,6 +73,11 @@ final class Ledger {
 
     func accepted(_ client: SimulatedConnection) {
         acceptedClients += 1
+    }
+
+    /// The worker is about to choose a backend for a client.
+    func willChoose(_ client: SimulatedConnection, ring: RingCore) {
+        client.choice = Choice(epoch: ring.viewEpoch, loads: loads())
     }
 
     private func session(_ ring: RingCore, _ tag: OperationTag) -> SimulatedSession {
@@ -84,7 +97,7 @@ final class Ledger {
 
     func connecting(_ backend: SimulatedConnection, ring: RingCore, tag: OperationTag) {
         let session = session(ring, tag)
-        if let previous = session.upstream, !previous.isProxyClosed {
+        if let previous = session.upstream, !previous.isClosePrepared {
             network.violate(
                 .misuse, "a session connects to port \(backend.port) while it has connection \(previous.key)")
         }
@@ -100,6 +113,7 @@ final class Ledger {
     func connected(_ backend: SimulatedConnection) {
         established[backend.port, default: 0] += 1
         backend.session?.isEstablished = true
+        backend.session?.establishedAt = network.now
         backend.session?.client?.restartClock()
     }
 
@@ -120,6 +134,7 @@ final class Ledger {
                 session.client = connection
                 connection.session = session
                 if session.isEstablished { connection.restartClock() }
+                if let choice = connection.choice { session.epoch = choice.epoch }
                 clientKnown(session)
             }
             if session.client !== connection {
@@ -135,7 +150,7 @@ final class Ledger {
         }
     }
 
-    private func source(of sink: SimulatedConnection) -> SimulatedConnection? {
+    func source(of sink: SimulatedConnection) -> SimulatedConnection? {
         sink.isClient ? sink.session?.upstream : sink.session?.client
     }
 
@@ -153,6 +168,26 @@ final class Ledger {
         if sink.accepted + count > source.readByProxy {
             return network.violate(.content, "\(count) bytes after \(place), which has sent \(source.readByProxy)")
         }
+        self.count(count, from: source, to: sink)
+    }
+
+    /// The kernel moves bytes that the worker has not seen: `offset` is where they stand in the stream of `source`.
+    func spliced(_ count: Int, from source: SimulatedConnection, offset: Int, to sink: SimulatedConnection) {
+        guard self.source(of: sink) === source else {
+            return network.violate(
+                .crossed, "bytes of connection \(source.key) are spliced to connection \(sink.key), another session's")
+        }
+        if offset != sink.accepted {
+            return network.violate(
+                .content,
+                "connection \(sink.key) has \(sink.accepted) bytes and is given those of connection \(source.key) from "
+                    + "\(offset) on"
+            )
+        }
+        self.count(count, from: source, to: sink)
+    }
+
+    private func count(_ count: Int, from source: SimulatedConnection, to sink: SimulatedConnection) {
         if sink.isClient {
             bytesDown[source.port, default: 0] += count
         } else {
@@ -232,7 +267,7 @@ final class Ledger {
         guard limit > 0, let connection else { return false }
         let ring = session.ring
         let isPending =
-            connection.sendOperation != nil || connection.unacknowledged > 0
+            connection.sendOperation != nil || connection.unacknowledged > 0 || source(of: connection)?.inPipe ?? 0 > 0
             || ring.hasPosted(OperationTag(.send(side), slot: session.slot, generation: session.generation))
         // What has not been handled yet cannot count.
         let countsReads =
@@ -242,9 +277,22 @@ final class Ledger {
         return network.now >= last + UInt64(limit)
     }
 
+    /// Inactivity ended it while its sink kept bytes waiting in a pipe.
+    private func noteEndWithBytesInPipe(_ session: SimulatedSession) {
+        let inPipe = (session.client?.inPipe ?? 0) + (session.upstream?.inPipe ?? 0)
+        let hasReset = session.client?.hasPeerReset != false || session.upstream?.hasPeerReset != false
+        guard inPipe > 0, !hasReset else { return }
+        if session.ring.isCut {
+            network.splicing.cutsWithBytesInPipe += 1
+        } else if isIdle(session) {
+            network.splicing.idleEnds += 1
+        }
+    }
+
     /// Called by the driver after the turn in which a session began to close.
     func beganClosing(_ session: SimulatedSession) {
         session.couldAbort = mayAbort(session)
+        noteEndWithBytesInPipe(session)
         session.isClosing = true
     }
 }

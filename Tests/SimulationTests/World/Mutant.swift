@@ -20,6 +20,24 @@ enum Mutant: CaseIterable {
     case leakDescriptor
     /// A buffer never comes back.
     case leakBuffer
+    /// A flow is done with its pipe though bytes are in it.
+    case leaveBytesInPipe
+    /// A pipe with bytes in it is not given back when its session closes.
+    case keepPipe
+    /// A splice that moves nothing is taken for the end of the stream.
+    case falseEndOfSplice
+    /// One readiness is used for two splices.
+    case spliceTwice
+    /// A session closes under a wait for readiness.
+    case forgetReadiness
+
+    /// Its occasion comes only while flows are spliced.
+    var isOfSplicing: Bool {
+        switch self {
+        case .leaveBytesInPipe, .keepPipe, .falseEndOfSplice, .spliceTwice, .forgetReadiness: true
+        default: false
+        }
+    }
 
     /// What the simulation may call it.
     var kinds: [ViolationKind] {
@@ -30,7 +48,10 @@ enum Mutant: CaseIterable {
         case .loseCompletion: [.stuck]
         case .falseEnd: [.end]
         case .endInsteadOfReset: [.end]
-        case .leakDescriptor, .leakBuffer: [.leak]
+        case .leakDescriptor, .leakBuffer, .keepPipe: [.leak]
+        case .leaveBytesInPipe: [.misuse, .leak]
+        case .falseEndOfSplice: [.end]
+        case .spliceTwice, .forgetReadiness: [.misuse]
         }
     }
 }

@@ -12,6 +12,7 @@ extension Simulation {
         let ring = rings[index]
         var queued = 0
         var occupied = 0
+        var pipes = 0
         for slotIndex in 0..<workers[index].sessions.touchedCount {
             let slot = workers[index].sessions[slotIndex]
             guard slot.pointee.isOccupied else { continue }
@@ -19,6 +20,7 @@ extension Simulation {
             let (up, down) = (slot.pointee.session.upward.queue.count, slot.pointee.session.downward.queue.count)
             queued += Int(up + down)
             buffersHeldMax = max(buffersHeldMax, Int(max(up, down)))
+            for side in [Side.downstream, .upstream] { pipes += checkPipe(ring, slotIndex, slot, from: side) }
             guard slot.pointee.session.phase == .closing, Int(slotIndex) < ring.sessions.count,
                 let session = ring.sessions[Int(slotIndex)], session.generation == slot.pointee.generation,
                 !session.isClosing
@@ -26,10 +28,54 @@ extension Simulation {
             network.ledger.beganClosing(session)
         }
         ring.checkBuffers(queued: queued)
+        if pipes != ring.takenPipeCount {
+            network.violate(.leak, "ring \(index): \(ring.takenPipeCount) pipes are in use, flows hold \(pipes)")
+        }
         let counted = links[index].pointee.sessions.load(ordering: .relaxed)
         if counted != occupied || workers[index].sessions.count != occupied {
             network.violate(.counters, "ring \(index) counts \(counted) sessions and has \(occupied)")
         }
+    }
+
+    /// A flow holds a pipe just while it is spliced and owes what is in it; 1 when it holds one.
+    private func checkPipe(
+        _ ring: RingCore,
+        _ index: UInt32,
+        _ slot: UnsafeMutablePointer<SessionSlot>,
+        from side: Side
+    ) -> Int {
+        let flow = slot.pointee.session.flow(from: side)
+        let place = "ring \(ring.index), slot \(index), from \(side): "
+        if flow.isSplicing && !flow.queue.isEmpty {
+            network.violate(.misuse, place + "it is spliced with \(flow.queue.count) buffers in its queue")
+        }
+        guard flow.pipe != .none else {
+            if flow.isSplicing && flow.owedBytes > 0 {
+                network.violate(.misuse, place + "\(flow.owedBytes) bytes are owed from no pipe")
+            }
+            return 0
+        }
+        guard ring.pipes.indices.contains(Int(flow.pipe.rawValue)) else {
+            network.violate(.misuse, place + "there is no pipe \(flow.pipe.rawValue)")
+            return 0
+        }
+        let pipe = ring.pipes[Int(flow.pipe.rawValue)]
+        if !flow.isSplicing { network.violate(.misuse, place + "it is copied and holds a pipe") }
+        if pipe.count == 0 || pipe.count != Int(flow.owedBytes) || pipe.source?.session?.slot != index {
+            network.violate(.misuse, place + "\(flow.owedBytes) bytes are owed; its pipe has \(pipe.count)")
+        }
+        return 1
+    }
+
+    func splicedFlowCount(_ index: Int) -> Int {
+        var count = 0
+        for slotIndex in 0..<workers[index].sessions.touchedCount {
+            let slot = workers[index].sessions[slotIndex]
+            guard slot.pointee.isOccupied else { continue }
+            count += slot.pointee.session.upward.isSplicing ? 1 : 0
+            count += slot.pointee.session.downward.isSplicing ? 1 : 0
+        }
+        return count
     }
 
     // MARK: When nothing can happen at this time
@@ -50,6 +96,7 @@ extension Simulation {
                 checkQuiet(session, from: upstream, to: client)
                 checkIdle(session, client, upstream)
                 checkBothReset(session, client, upstream)
+                checkKeepalive(session, client, upstream)
             }
         }
     }
@@ -61,7 +108,8 @@ extension Simulation {
         let isSinkIdle = sink.sendOperation == nil && sink.unacknowledged == 0
         if let told = source.toldOfResetAt {
             // The wait before a reset is polled at growing intervals.
-            guard isSinkIdle, sink.accepted == source.sentByPeer else { return }
+            // A receive that is to find the end takes a buffer like any other.
+            guard isSinkIdle, sink.accepted == source.sentByPeer, session.ring.freeBufferCount > 0 else { return }
             if network.now > max(told, sink.lastAcknowledgement) + 200 {
                 network.violate(.stuck, place + "the reset was not passed on")
             }
@@ -72,7 +120,7 @@ extension Simulation {
         if hasUnread && isSinkIdle && session.ring.freeBufferCount > 0 {
             network.violate(.stuck, place + "\(source.unread) bytes or the end are not read though there is room")
         }
-        if sink.sendOperation == nil && source.readByProxy > sink.accepted {
+        if sink.sendOperation == nil && sink.writeReadiness == nil && source.readByProxy > sink.accepted {
             network.violate(.stuck, place + "\(source.readByProxy - sink.accepted) bytes are held back")
         }
         if source.wasEndRead && sink.accepted == source.sentByPeer && !sink.hasProxyFinished {
@@ -90,6 +138,21 @@ extension Simulation {
         else { return }
         if network.now > max(told, client.resetAt, upstream.resetAt) + 200 {
             network.violate(.stuck, "connections \(client.key) and \(upstream.key) are both reset and held open")
+        }
+    }
+
+    /// A session that lives for long gets the kernel's probes.
+    private func checkKeepalive(
+        _ session: SimulatedSession,
+        _ client: SimulatedConnection,
+        _ upstream: SimulatedConnection
+    ) {
+        let delay = Worker<SimulatedRing>.keepaliveDelayMilliseconds
+        guard let since = session.establishedAt, network.now > since + delay + 200, !session.isClosing,
+            client.toldOfResetAt == nil, upstream.toldOfResetAt == nil
+        else { return }
+        if !client.isKeptAlive || !upstream.isKeptAlive {
+            network.violate(.stuck, "connections \(client.key) and \(upstream.key) have no keepalive since \(since) ms")
         }
     }
 
@@ -115,6 +178,7 @@ extension Simulation {
             return control.history[Int(session.epoch)][client.port]?.idleLimits() ?? IdleLimits()
         }
         ledger.connectStarts = { [unowned self] in checkChoice($0, $1) }
+        ledger.loads = { [unowned self] in loads() }
         ledger.clientKnown = { [unowned self] in checkService($0) }
     }
 
@@ -131,17 +195,34 @@ extension Simulation {
         }
     }
 
+    /// Of the present configuration's backends, each at a port of its own.
+    private func loads() -> [UInt16: (active: Int, isUp: Bool)] {
+        var loads: [UInt16: (active: Int, isUp: Bool)] = [:]
+        for backend in control.backends where backend.countersAtEnd == nil {
+            let record = backend.record
+            loads[backend.port] = (
+                record.pointee.active.load(ordering: .relaxed), record.pointee.isUp.load(ordering: .relaxed)
+            )
+        }
+        return loads
+    }
+
+    /// The first backend was chosen when the client was accepted, further ones are chosen now.
     private func checkChoice(_ session: SimulatedSession, _ port: UInt16) {
-        let epoch = Int(session.ring.viewEpoch)
+        let isFirst = session.triedPorts.isEmpty
+        // The client may not be known yet, as that of a slot that was given away within a turn.
+        guard let choice = isFirst ? session.client?.choice : Choice(epoch: session.ring.viewEpoch, loads: loads())
+        else { return noteTurnIfExact(session, port) }
+        let epoch = Int(choice.epoch)
         guard
             let service = control.history[epoch].values.first(where: { plan in
                 plan.backends.contains { $0.port == port }
-            }), let backend = control.backend(at: port, of: service.name)
+            }), let present = choice.loads[port]
         else {
             return network.violate(.balance, "port \(port) is not a backend in epoch \(epoch)")
         }
         let weight = service.backends.first { $0.port == port }?.weight ?? 0
-        if weight == 0 || !backend.record.pointee.isUp.load(ordering: .relaxed) {
+        if weight == 0 || !present.isUp {
             network.violate(.balance, "the backend at port \(port) has weight \(weight) or is down")
         }
         if session.triedPorts.contains(port) { network.violate(.balance, "port \(port) was tried twice for a client") }
@@ -149,22 +230,25 @@ extension Simulation {
             network.violate(.balance, "\(session.triedPorts.count + 1) backends were tried for a client")
         }
         if service.balance == .leastConnections || !session.triedPorts.isEmpty {
-            checkLeastLoaded(session, port, weight, service)
-        } else if plan.hasExactTurns {
-            noteTurn(port, service)
+            checkLeastLoaded(session, port, weight, service, choice.loads, load: present.active + (isFirst ? 1 : 0))
+        } else {
+            noteTurnIfExact(session, port)
         }
     }
 
     /// (sessions + 1) / weight of the chosen is the least; its own count includes the new session already.
-    private func checkLeastLoaded(_ session: SimulatedSession, _ port: UInt16, _ weight: Int, _ service: ServicePlan) {
-        guard let chosen = control.backend(at: port, of: service.name) else { return }
-        let load = chosen.record.pointee.active.load(ordering: .relaxed)
+    private func checkLeastLoaded(
+        _ session: SimulatedSession,
+        _ port: UInt16,
+        _ weight: Int,
+        _ service: ServicePlan,
+        _ loads: [UInt16: (active: Int, isUp: Bool)],
+        load: Int
+    ) {
         for other in service.backends where other.port != port && other.weight > 0 {
-            guard !session.triedPorts.contains(other.port),
-                let record = control.backend(at: other.port, of: service.name)?.record,
-                record.pointee.isUp.load(ordering: .relaxed)
+            guard !session.triedPorts.contains(other.port), let otherState = loads[other.port], otherState.isUp
             else { continue }
-            let otherLoad = record.pointee.active.load(ordering: .relaxed) + 1
+            let otherLoad = otherState.active + 1
             if otherLoad * weight < load * other.weight {
                 network.violate(
                     .balance,
@@ -173,6 +257,13 @@ extension Simulation {
                 )
             }
         }
+    }
+
+    private func noteTurnIfExact(_ session: SimulatedSession, _ port: UInt16) {
+        guard plan.hasExactTurns, session.triedPorts.isEmpty,
+            let service = control.plans.first(where: { $0.backends.contains { $0.port == port } })
+        else { return }
+        noteTurn(port, service)
     }
 
     private func noteTurn(_ port: UInt16, _ service: ServicePlan) {
@@ -304,6 +395,9 @@ extension Simulation {
                 network.violate(.leak, "ring \(index) has \(rings[index].armed.count) operations left")
             }
             rings[index].checkBuffers(queued: 0)
+            if rings[index].takenPipeCount > 0 {
+                network.violate(.leak, "ring \(index) has \(rings[index].takenPipeCount) pipes left in use")
+            }
         }
         if network.openDescriptors != 0 {
             network.violate(.leak, "\(network.openDescriptors) descriptors are left open")

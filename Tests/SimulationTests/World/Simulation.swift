@@ -55,7 +55,8 @@ final class Simulation {
                     ring: SimulatedRing(core: ring),
                     index: index,
                     link: links[index],
-                    sessionCapacity: plan.slots
+                    sessionCapacity: plan.slots,
+                    splicePolicy: plan.splicePolicies[0]
                 )
             else { preconditionFailure("no memory for a simulated worker") }
             workers.initializeElement(at: index, to: worker)
@@ -109,7 +110,7 @@ final class Simulation {
             steps += 1
             checkProgress()
             if sweep() { continue }
-            checkQuiet()
+            if !rings.contains(where: { $0.isCollecting }) { checkQuiet() }
             guard log.violation == nil else { return }
             if isFinished { return finish() }
             if !advanceToNextEvent() { return network.violate(.stuck, "nothing will ever happen again") }
@@ -126,7 +127,8 @@ final class Simulation {
         case 90..<93: return arrive()
         case 93: return change()
         case 94..<96: return control.isSettled ? false : control.progress()
-        case 96..<98: return network.settings.lateDuplicates > 0 && random.pick(rings).postLateDuplicate()
+        case 96: return network.settings.lateDuplicates > 0 && random.pick(rings).postLateDuplicate()
+        case 97: return changePolicy()
         default:
             guard random.chance(30) else { return false }
             network.advance(to: network.now + UInt64(random.within(1...20)))
@@ -195,6 +197,15 @@ final class Simulation {
         return true
     }
 
+    /// Flows change their ways at moments that nothing prepares.
+    private func changePolicy() -> Bool {
+        guard plan.splicePolicies.count > 1 else { return false }
+        let index = random.below(rings.count)
+        workers[index].splicePolicy = random.pick(plan.splicePolicies)
+        if rings[index].pipes.contains(where: { $0.count > 0 }) { network.splicing.policyChangesWithBytesInPipe += 1 }
+        return true
+    }
+
     // MARK: Time
 
     /// Nothing can happen at this time: goes on to when something can.
@@ -225,6 +236,7 @@ final class Simulation {
         log.note(network.now, "every session is cut")
         for (index, link) in links.enumerated() {
             rings[index].isCut = true
+            network.splicing.cutsWhileSpliced += splicedFlowCount(index)
             link.pointee.command(WorkerLink.cutCommand)
             rings[index].wake()
         }
@@ -257,8 +269,8 @@ final class Simulation {
             rings[index].wake()
         }
         settle { self.hasEnded.allSatisfy { $0 } }
-        checkEnd()
         for index in workers.indices { workers[index].shutdown() }
+        checkEnd()
     }
 
     private func settle(until isDone: () -> Bool) {

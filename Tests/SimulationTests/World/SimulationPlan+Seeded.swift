@@ -15,10 +15,13 @@ extension SimulationPlan {
         drawMachine(&plan, random)
         if !plan.isCalm { drawFaults(&plan, random) }
         drawServices(&plan, random)
-        drawPeers(&plan, random)
+        drawSplicing(&plan, random)
+        let isClogged = !plan.isCalm && random.chance(30)
+        drawPeers(&plan, random, stalls: isClogged ? 80 : random.pick([0, 10, 50]))
         let hasChanges = random.chance(60)
         if hasChanges { drawChanges(&plan, random) }
         if !plan.isCalm, random.chance(20) { plan.cutAfter = random.within(0...2000) }
+        if isClogged { clog(&plan, random) }
         plan.hasExactTurns = plan.isCalm && !hasChanges
         return plan
     }
@@ -32,6 +35,8 @@ extension SimulationPlan {
                 bufferSize: random.pick([16, 64, 256, 1024]),
                 providedMax: random.within(1...buffers),
                 hasReceiveLimit: random.chance(70),
+                hasBundles: random.chance(50),
+                hasMinimumWait: random.chance(50),
                 hasMessageWake: random.chance(50),
                 piecesMax: random.pick([1, 2, 32]),
                 submissionsMax: random.pick([1, 3, 64]),
@@ -69,7 +74,8 @@ extension SimulationPlan {
                 port += 1
             }
             service.balance = random.pick([.roundRobin, .leastConnections])
-            service.connectTimeout = random.within(1...2000)
+            // Time may pass before the network gets to a connect.
+            service.connectTimeout = random.within(isCalm ? 1000...2000 : 1...2000)
             if !isCalm && random.chance(25) { service.clientTimeout = random.within(50...5000) }
             if !isCalm && random.chance(25) { service.serverTimeout = random.within(50...5000) }
             return service
@@ -87,15 +93,58 @@ extension SimulationPlan {
         }
     }
 
+    private static func drawSplicing(_ plan: inout SimulationPlan, _ random: SeededRandom) {
+        let limit = random.pick([0, 1, 2, 64])
+        let bytes = random.pick([1...1, 1...16, 16...256, 1...4096])
+        for index in plan.rings.indices {
+            plan.rings[index].pipeLimit = limit
+            plan.rings[index].pipeBytes = bytes
+        }
+        let drawn = SplicePolicy.drawn(random)
+        plan.splicePolicies = random.pick([
+            [.never], [.atOnce], [drawn], [.toAndFro], [.atOnce, .backAtOnce], [.never, .atOnce, .toAndFro, drawn],
+        ])
+        let often = [0, 0, 2, 10, 40]
+        plan.network.pipeFailures = random.pick(often)
+        plan.network.spliceRefusals = random.pick(often)
+        // A calm day has no resets.
+        if !plan.isCalm { plan.network.resetsUnderSplices = random.pick([0, 0, 5]) }
+    }
+
+    /// Sockets that are full most of the time and pipes that hold much, so that sessions end with bytes on their way.
+    private static func clog(_ plan: inout SimulationPlan, _ random: SeededRandom) {
+        plan.network.kernelQueueBytes = random.pick([1...16, 1...64, 64...512])
+        for index in plan.rings.indices { plan.rings[index].pipeBytes = 512...4096 }
+        if random.chance(50) {
+            for index in plan.rings.indices { plan.rings[index].pipeLimit = 64 }
+            plan.network.pipeFailures = 0
+            plan.splicePolicies = [.atOnce]
+        }
+        for index in plan.arrivals.indices where !plan.arrivals[index].script.readPauses.isEmpty {
+            plan.arrivals[index].script.readPauses[0].offset = random.below(64)
+        }
+        switch random.below(3) {
+        case 0:
+            // While many are there.
+            for index in plan.arrivals.indices { plan.arrivals[index].at = 0 }
+            plan.cutAfter = random.within(0...100)
+        case 1:
+            for index in plan.services.indices {
+                plan.services[index].clientTimeout = random.within(50...1000)
+                plan.services[index].serverTimeout = random.within(50...1000)
+            }
+        default: break
+        }
+    }
+
     // MARK: Peers
 
-    private static func drawPeers(_ plan: inout SimulationPlan, _ random: SeededRandom) {
+    private static func drawPeers(_ plan: inout SimulationPlan, _ random: SeededRandom, stalls: Int) {
         let bufferSize = plan.rings.map(\.bufferSize).min() ?? 16
         // Enough to fill queues, not so much that a run takes long.
         let bytesMax = min(6000, bufferSize * random.pick([4, 20, 60]))
         let isCalm = plan.isCalm
         let resets = isCalm ? 0 : random.pick([0, 10, 40])
-        let stalls = random.pick([0, 10, 50])
         var time = 0
         let gap = random.pick([0, 5, 200])
         plan.arrivals = (0..<random.within(3...20)).map { _ in

@@ -26,6 +26,8 @@ struct SimulationPlan {
     /// Virtual milliseconds in which everything must have ended.
     var endsWithin = 3_600_000
     var stepsMax = 200_000
+    /// A worker begins with the first and changes to any of them at random moments.
+    var splicePolicies = [SplicePolicy.never]
     var mutant: Mutant?
 
     struct Arrival {
