@@ -14,7 +14,7 @@ liburing_version_min=2.3
 
 run_packages=(git liburing-dev)
 test_packages=(curl python3 python3-pytest nginx-light libnginx-mod-stream redis-server strace iproute2 shellcheck
-    binutils)
+    binutils valgrind)
 perf_packages=(nginx-light libnginx-mod-stream iproute2 iperf3 wrk python3)
 
 # setup [--dry-run] GROUP...: checks Swift and installs what the groups lack, or only says that it would.

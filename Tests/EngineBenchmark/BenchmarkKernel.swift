@@ -1,0 +1,222 @@
+// Owns the other side of the benchmark's ring: clients and backends that answer always the same, one turn later, and a
+// clock that follows the turns. What happens here is not counted; it only has to be the same every time.
+// Leaves to others: which peers there are and what they do (Scenario).
+
+import Glibc
+
+/// Memory that ring and kernel share.
+struct KernelQueues {
+    static let submissionsMax = 4096
+    static let completionsMax = 4096
+
+    let submissions = UnsafeMutablePointer<Submission>.allocate(capacity: submissionsMax)
+    let completions = UnsafeMutablePointer<Completion>.allocate(capacity: completionsMax)
+    let provided = UnsafeMutablePointer<BufferID>.allocate(capacity: BenchmarkRing.providedCapacity)
+    /// Buffers ever provided.
+    let providedEnd = UnsafeMutablePointer<Int>.allocate(capacity: 1)
+    /// Milliseconds.
+    let clock = UnsafeMutablePointer<UInt64>.allocate(capacity: 1)
+
+    init() {
+        providedEnd.initialize(to: 0)
+        clock.initialize(to: 1000)
+    }
+}
+
+// The ways in. Callgrind stops counting in what is named `enterKernel…`, so these must not call each other.
+
+@inline(never)
+func enterKernelToWait(_ kernel: UnsafeMutablePointer<BenchmarkKernel>, _ count: Int, _ deadline: UInt64) -> Int {
+    kernel.pointee.wait(count, deadline)
+}
+
+@inline(never)
+func enterKernelToOpenSocket(_ kernel: UnsafeMutablePointer<BenchmarkKernel>) -> Int32 {
+    kernel.pointee.open(isClient: false)
+}
+
+@inline(never)
+func enterKernelToShutDown(_ kernel: UnsafeMutablePointer<BenchmarkKernel>, _ socket: Int32) {
+    kernel.pointee.shutDown(socket)
+}
+
+@inline(never)
+func enterKernelToClose(_ kernel: UnsafeMutablePointer<BenchmarkKernel>, _ socket: Int32) {
+    kernel.pointee.close(socket)
+}
+
+struct BenchmarkKernel {
+    static let listener: Int32 = 3
+    private static let turnsPerMillisecond = 16
+
+    /// A socket of the proxy with the peer behind it.
+    private struct Endpoint {
+        var isClient: Bool
+        var receive: OperationTag?
+        var receiveLeft = 0
+        /// Bytes from the peer that were not received yet, and whether its end comes after them.
+        var input = 0
+        var hasEnded = false
+        /// Bytes the peer has of the message that it waits for.
+        var got = 0
+    }
+
+    let queues = KernelQueues()
+    let scenario: Scenario
+    /// Requests, buffers or connections so far, by what the scenario counts.
+    private(set) var units = 0
+
+    private var endpoints: [Endpoint?] = Array(repeating: nil, count: 4)
+    private var freeSockets: [Int32] = []
+    private var clientsToCome: Int
+    private var accept: OperationTag?
+    /// Sockets with something to receive: now, and from the next turn on.
+    private var ready: [Int32] = []
+    private var later: [Int32] = []
+    private var completionCount = 0
+    private var providedBegin = 0
+    private var turns = 0
+
+    init(_ scenario: Scenario) {
+        self.scenario = scenario
+        clientsToCome = scenario.connections
+    }
+
+    // MARK: Calls
+
+    fileprivate mutating func open(isClient: Bool) -> Int32 {
+        let endpoint = Endpoint(isClient: isClient)
+        guard let socket = freeSockets.popLast() else {
+            endpoints.append(endpoint)
+            return Int32(endpoints.count - 1)
+        }
+        endpoints[Int(socket)] = endpoint
+        return socket
+    }
+
+    fileprivate mutating func shutDown(_ socket: Int32) {
+        // The peer has nothing more to say either.
+        endpoints[Int(socket)]!.hasEnded = true
+        later.append(socket)
+    }
+
+    fileprivate mutating func close(_ socket: Int32) {
+        if endpoints[Int(socket)]!.isClient {
+            if scenario.unit == .connection { units += 1 }
+            clientsToCome += 1
+        }
+        endpoints[Int(socket)] = nil
+        freeSockets.append(socket)
+    }
+
+    // MARK: A turn
+
+    fileprivate mutating func wait(_ count: Int, _ deadline: UInt64) -> Int {
+        turns += 1
+        if turns % BenchmarkKernel.turnsPerMillisecond == 0 { queues.clock.pointee += 1 }
+        completionCount = 0
+        for index in 0..<count { start(queues.submissions[index]) }
+        if let tag = accept, clientsToCome > 0 {
+            accept = nil
+            clientsToCome -= 1
+            let socket = open(isClient: true)
+            send(from: socket, scenario.requestBytes)
+            complete(Completion(tag: tag, result: socket))
+        }
+        deliver()
+        if completionCount == 0 { deliver() }
+        if completionCount == 0 {
+            guard deadline != .max else { fatalError("\(scenario.name): the worker waits and nothing will come") }
+            queues.clock.pointee = max(queues.clock.pointee, deadline)
+        }
+        return completionCount
+    }
+
+    private mutating func start(_ submission: Submission) {
+        let socket = Int(submission.socket)
+        switch submission.operation {
+        case .accept:
+            accept = submission.tag
+        case .connect:
+            complete(Completion(tag: submission.tag, result: 0))
+        case .receive:
+            precondition(endpoints[socket]!.receive == nil)
+            endpoints[socket]!.receive = submission.tag
+            endpoints[socket]!.receiveLeft = submission.count
+            ready.append(submission.socket)
+        case .send:
+            complete(Completion(tag: submission.tag, result: Int32(submission.count)))
+            arrived(submission.count, at: submission.socket)
+        case .cancel:
+            cancel(submission.tag)
+        }
+    }
+
+    private mutating func cancel(_ target: OperationTag) {
+        if let socket = endpoints.firstIndex(where: { $0?.receive == target }) {
+            endpoints[socket]!.receive = nil
+            complete(Completion(tag: target, result: -ECANCELED))
+        }
+    }
+
+    private mutating func complete(_ completion: Completion) {
+        precondition(completionCount < KernelQueues.completionsMax)
+        (queues.completions + completionCount).initialize(to: completion)
+        completionCount += 1
+    }
+
+    // MARK: Peers
+
+    /// What the proxy sent has reached the peer, which answers when it has the whole message.
+    private mutating func arrived(_ count: Int, at socket: Int32) {
+        let isClient = endpoints[Int(socket)]!.isClient
+        endpoints[Int(socket)]!.got += count
+        let message = isClient ? scenario.responseBytes : scenario.requestBytes
+        guard endpoints[Int(socket)]!.got >= message, scenario.unit != .buffer || !isClient else { return }
+        endpoints[Int(socket)]!.got -= message
+        if !isClient { return send(from: socket, scenario.responseBytes) }
+        if scenario.unit == .request { units += 1 }
+        if scenario.unit == .connection {
+            endpoints[Int(socket)]!.hasEnded = true
+            later.append(socket)
+        } else {
+            send(from: socket, scenario.requestBytes)
+        }
+    }
+
+    private mutating func send(from socket: Int32, _ count: Int) {
+        endpoints[Int(socket)]!.input += count
+        later.append(socket)
+    }
+
+    /// Completes the receives for which something is there; what comes of it is there from the next time on.
+    private mutating func deliver() {
+        for socket in ready { deliver(to: socket) }
+        ready.removeAll(keepingCapacity: true)
+        swap(&ready, &later)
+    }
+
+    private mutating func deliver(to socket: Int32) {
+        var burst = scenario.burst
+        while burst > 0, let endpoint = endpoints[Int(socket)], let tag = endpoint.receive, endpoint.input > 0 {
+            burst -= 1
+            precondition(providedBegin < queues.providedEnd.pointee, "the worker lets buffers run out")
+            let buffer = queues.provided[providedBegin % BenchmarkRing.providedCapacity]
+            providedBegin += 1
+            let count = min(endpoint.input, BenchmarkRing.bufferSize)
+            let left = endpoint.receiveLeft - count
+            endpoints[Int(socket)]!.input -= count
+            endpoints[Int(socket)]!.receiveLeft = left
+            if left <= 0 { endpoints[Int(socket)]!.receive = nil }
+            complete(Completion(tag: tag, result: Int32(count), buffer: buffer, hasMore: left > 0))
+            if scenario.unit == .buffer, !endpoint.isClient { units += 1 }
+        }
+        guard let endpoint = endpoints[Int(socket)], let tag = endpoint.receive else { return }
+        if endpoint.input > 0 {
+            later.append(socket)
+        } else if endpoint.hasEnded {
+            endpoints[Int(socket)]!.receive = nil
+            complete(Completion(tag: tag, result: 0))
+        }
+    }
+}
