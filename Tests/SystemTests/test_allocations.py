@@ -17,14 +17,16 @@ from harness.shuttled import Shuttled, backend, service
 from harness.stage import Stage
 from harness.streams import TIMEOUT_SECONDS, read_exactly
 from harness.wait import eventually
+from test_fallbacks import FALLBACKS
 
 RINGS = 2
 CONNECTIONS = 50
 REQUESTS = 100_000
 REQUEST = b"q" * 100
 RESPONSE = b"a" * 100
-#: Both ways to receive and to be woken.
-KERNELS = ["", "receive-limit,ring-message"]
+BULK = bytes(500_000)
+#: With every feature of the kernel, and with none that the minimum lacks.
+KERNELS = ["", ",".join(FALLBACKS)]
 
 
 class Load:
@@ -117,14 +119,15 @@ def test_connections_come_and_go_and_bytes_pass_in_bulk_without_an_allocation(
 ) -> None:
     load = Load(stage)
     shuttled = started(stage, counter, load.services, without)
-    load.come_and_go(20)
-    before = of_rings(counter, shuttled)
-    load.come_and_go(2000)
-    assert of_rings(counter, shuttled) == before
     pair = load.connect()
     for end in pair:
         stage.add(end)
-    load.exchange([pair], 200, answer=bytes(500_000))
+    load.come_and_go(20)
+    load.exchange([pair], 20, answer=BULK)
+    before = of_rings(counter, shuttled)
+    load.come_and_go(2000)
+    assert of_rings(counter, shuttled) == before
+    load.exchange([pair], 200, answer=BULK)
     assert of_rings(counter, shuttled) == before
 
 
