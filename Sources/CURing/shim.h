@@ -12,6 +12,11 @@
 // Classic BPF for sockets and eventfd, which Swift's Glibc module leaves out.
 #include <linux/filter.h>
 #include <sys/eventfd.h>
+#include <errno.h>
+#include <signal.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <sys/ioctl.h>
 
 // Flags that the headers spell as casts or leave out; Swift imports typed constants only.
 static const unsigned char SHUTTLE_SQE_BUFFER_SELECT = 1U << IOSQE_BUFFER_SELECT_BIT;
@@ -31,6 +36,35 @@ static inline void shuttle_sqe_set_buffer_group(struct io_uring_sqe *sqe, unsign
     sqe->buf_group = group;
 }
 
+// Linux 6.10: one receive fills several buffers of a group, in the order in which they were provided.
+static const unsigned short SHUTTLE_RECEIVE_BUNDLE = 1U << 4;
+static const unsigned int SHUTTLE_FEATURE_BUNDLE = 1U << 14;
+// Linux 6.12: a wait for several completions that contents itself with one after a while.
+static const unsigned int SHUTTLE_FEATURE_MINIMUM_WAIT = 1U << 15;
+
+// Submits everything and waits for `completions`; after `minimum_wait` microseconds (where the kernel knows it, else 0)
+// one is enough, and after `timeout` (may be NULL) none. liburing 2.3 has no form with a minimum wait: this does with its
+// queue what its own submission does.
+static inline int shuttle_submit_and_wait(struct io_uring *ring, unsigned completions, struct __kernel_timespec *timeout,
+                                          unsigned minimum_wait)
+{
+    struct io_uring_sq *sq = &ring->sq;
+    unsigned tail = *sq->ktail, mask = *sq->kring_mask;
+    for (; sq->sqe_head != sq->sqe_tail; sq->sqe_head++, tail++)
+        sq->array[tail & mask] = sq->sqe_head & mask;
+    io_uring_smp_store_release(sq->ktail, tail);
+    unsigned submissions = tail - io_uring_smp_load_acquire(sq->khead);
+    struct io_uring_getevents_arg argument = {
+        .sigmask_sz = _NSIG / 8,
+        .pad = minimum_wait,
+        .ts = (unsigned long)timeout,
+    };
+    unsigned flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
+    if (ring->enter_ring_fd != ring->ring_fd)
+        flags |= IORING_ENTER_REGISTERED_RING;
+    return io_uring_enter2(ring->enter_ring_fd, submissions, completions, flags, (sigset_t *)&argument, sizeof(argument));
+}
+
 // glibc gives connect's address a transparent union under _GNU_SOURCE, which Swift cannot pass.
 static inline void shuttle_prep_connect(struct io_uring_sqe *sqe, int fd, const struct sockaddr *address, unsigned length)
 {
@@ -42,6 +76,39 @@ extern int accept4(int fd, struct sockaddr *address, socklen_t *length, int flag
 static inline int shuttle_accept(int listener)
 {
     return accept4(listener, 0, 0, SOCK_CLOEXEC);
+}
+
+// splice(2), pipe2(2) and the pipe's capacity, fcntl(2), are behind _GNU_SOURCE or variadic.
+extern int pipe2(int ends[2], int flags);
+extern ssize_t splice(int from, off_t *from_offset, int to, off_t *to_offset, size_t count, unsigned flags);
+static inline int shuttle_pipe(int *ends)
+{
+    return pipe2(ends, O_CLOEXEC | O_NONBLOCK);
+}
+static inline int shuttle_set_pipe_capacity(int pipe, int bytes)
+{
+    return fcntl(pipe, 1031 /* F_SETPIPE_SZ */, bytes);
+}
+static inline int shuttle_pipe_capacity(int pipe)
+{
+    return fcntl(pipe, 1032 /* F_GETPIPE_SZ */);
+}
+static inline ssize_t shuttle_splice_in(int socket, int pipe, size_t count)
+{
+    return splice(socket, 0, pipe, 0, count, 1 | 2 /* SPLICE_F_MOVE | SPLICE_F_NONBLOCK */);
+}
+static inline ssize_t shuttle_splice_out(int pipe, int socket, size_t count)
+{
+    return splice(pipe, 0, socket, 0, count, 1 | 2);
+}
+static inline void shuttle_set_blocking(int socket, bool blocking)
+{
+    fcntl(socket, F_SETFL, blocking ? O_RDWR : O_RDWR | O_NONBLOCK);
+}
+static inline int shuttle_readable_bytes(int socket)
+{
+    int bytes = 0;
+    return ioctl(socket, FIONREAD, &bytes) == 0 ? bytes : 0;
 }
 
 // CPUs of this thread's affinity mask; 0 when they cannot be told. The set's macros are not for Swift.

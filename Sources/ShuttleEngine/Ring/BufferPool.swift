@@ -31,6 +31,9 @@ struct BufferPool: ~Copyable {
     private let offset: UnsafeMutablePointer<UInt32>
     private let length: UnsafeMutablePointer<UInt32>
     private let freeStack: UnsafeMutablePointer<BufferID>
+    /// The buffer that was handed to the kernel after this one, and so follows it in a receive that fills several.
+    private let following: UnsafeMutablePointer<BufferID>
+    private var lastProvided: BufferID?
     /// Buffers nobody uses: neither queued nor handed to the kernel.
     private(set) var freeCount: Int
 
@@ -47,6 +50,8 @@ struct BufferPool: ~Copyable {
         offset = .allocate(capacity: bufferCount)
         length = .allocate(capacity: bufferCount)
         freeStack = .allocate(capacity: bufferCount)
+        following = .allocate(capacity: bufferCount)
+        following.initialize(repeating: 0, count: bufferCount)
         next.initialize(repeating: BufferQueue.none, count: bufferCount)
         offset.initialize(repeating: 0, count: bufferCount)
         length.initialize(repeating: 0, count: bufferCount)
@@ -60,6 +65,7 @@ struct BufferPool: ~Copyable {
         offset.deallocate()
         length.deallocate()
         freeStack.deallocate()
+        following.deallocate()
     }
 
     /// Where a buffer's memory begins.
@@ -76,6 +82,15 @@ struct BufferPool: ~Copyable {
         return freeStack[freeCount]
     }
 
+    /// Takes a free buffer that the kernel is to get next.
+    @inline(__always)
+    mutating func provideNext() -> BufferID? {
+        guard let buffer = takeFree() else { return nil }
+        if let lastProvided { following[Int(lastProvided)] = buffer }
+        lastProvided = buffer
+        return buffer
+    }
+
     @inline(__always)
     mutating func giveBack(_ buffer: BufferID) {
         precondition(freeCount < bufferCount)
@@ -83,9 +98,35 @@ struct BufferPool: ~Copyable {
         freeCount &+= 1
     }
 
-    /// Queues a buffer whose first `count` bytes were received; `count` is at least 1.
+    /// Queues the buffers that `count` received bytes are in, at least 1: `buffer` and, full ones first, those that
+    /// follow it. Returns how many they are.
     @inline(__always)
-    mutating func append(_ buffer: BufferID, count: Int, to queue: inout BufferQueue) {
+    mutating func append(_ buffer: BufferID, count: Int, to queue: inout BufferQueue) -> Int {
+        var (buffer, remaining, used) = (buffer, count, 0)
+        while true {
+            let follower = following[Int(buffer)]
+            appendOne(buffer, count: min(remaining, bufferSize), to: &queue)
+            used &+= 1
+            remaining &-= bufferSize
+            if remaining <= 0 { return used }
+            buffer = follower
+        }
+    }
+
+    /// Takes back the buffers that `count` received bytes are in; one when there are none. Returns how many they are.
+    mutating func giveBackFilled(_ buffer: BufferID, count: Int) -> Int {
+        var (buffer, remaining, used) = (buffer, count, 0)
+        while true {
+            giveBack(buffer)
+            used &+= 1
+            remaining &-= bufferSize
+            if remaining <= 0 { return used }
+            buffer = following[Int(buffer)]
+        }
+    }
+
+    @inline(__always)
+    private mutating func appendOne(_ buffer: BufferID, count: Int, to queue: inout BufferQueue) {
         let index = Int(buffer)
         next[index] = BufferQueue.none
         offset[index] = 0

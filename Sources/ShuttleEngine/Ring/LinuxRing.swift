@@ -17,6 +17,8 @@ struct LinuxRing: ~Copyable {
         var bufferSize = 16384
         /// Buffers that lie ready in the kernel; few, so that the ones in use stay in the cache.
         var providedBuffers: UInt32 = 256
+        /// Pipes for spliced flows, opened as they are needed; each takes two descriptors.
+        var pipes = 64
     }
 
     private static let bufferGroup: UInt16 = 0
@@ -28,6 +30,7 @@ struct LinuxRing: ~Copyable {
     private let ring: UnsafeMutablePointer<io_uring>
     private let capabilities: RingCapabilities
     private var pool: BufferPool
+    private var pipes: PipePool
     private let provided: UnsafeMutablePointer<io_uring_buf_ring>
     private let providedCapacity: Int
     /// Buffers the kernel holds and has not filled.
@@ -39,12 +42,16 @@ struct LinuxRing: ~Copyable {
     /// Where the eventfd's count goes; -1 and unused when messages wake the ring.
     private let wakeDescriptor: Int32
     private let wakeValue: UnsafeMutablePointer<UInt64>
+    /// The sink that was spliced to last. Whether splicing to a socket waits is decided by its file, and the ring's
+    /// operations must find the file blocking: it is non-blocking from the splice to the next submission.
+    private var nonBlockingSocket: Int32 = -1
     private var isReleased = false
 
     private init(
         ring: UnsafeMutablePointer<io_uring>,
         capabilities: RingCapabilities,
         pool: consuming BufferPool,
+        pipeLimit: Int,
         provided: UnsafeMutablePointer<io_uring_buf_ring>,
         sizes: Sizes,
         wakeDescriptor: Int32
@@ -52,6 +59,7 @@ struct LinuxRing: ~Copyable {
         self.ring = ring
         self.capabilities = capabilities
         self.pool = pool
+        pipes = PipePool(limit: pipeLimit)
         self.provided = provided
         providedCapacity = Int(sizes.providedBuffers)
         batch = .allocate(capacity: LinuxRing.completionBatch)
@@ -110,6 +118,7 @@ struct LinuxRing: ~Copyable {
             ring: ring,
             capabilities: capabilities,
             pool: pool,
+            pipeLimit: sizes.pipes,
             provided: provided,
             sizes: sizes,
             wakeDescriptor: wakeDescriptor
@@ -142,6 +151,8 @@ struct LinuxRing: ~Copyable {
     /// How other threads wake the ring; valid until it is shut down.
     var waker: RingWaker { RingWaker(ring: ring.pointee.ring_fd, event: wakeDescriptor) }
 
+    var canSplice: Bool { capabilities.hasSplice }
+
     /// Called once, on the thread that will own the ring.
     mutating func enable() {
         // Debian's liburing 2.3 declares io_uring_enable_rings and does not export it.
@@ -161,6 +172,7 @@ struct LinuxRing: ~Copyable {
     }
 
     private mutating func submit() {
+        restoreBlocking()
         submitted(io_uring_submit(ring))
     }
 
@@ -177,10 +189,10 @@ struct LinuxRing: ~Copyable {
 
 extension LinuxRing: RingOperations {
     @inline(__always)
-    func nowMilliseconds() -> UInt64 {
+    func nowNanoseconds() -> UInt64 {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
-        return UInt64(time.tv_sec) &* 1000 &+ UInt64(time.tv_nsec) / 1_000_000
+        return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
     }
 
     // MARK: Buffers
@@ -191,8 +203,7 @@ extension LinuxRing: RingOperations {
 
     @inline(__always)
     mutating func append(_ buffer: BufferID, count: Int, to queue: inout BufferQueue) {
-        providedCount &-= 1
-        pool.append(buffer, count: count, to: &queue)
+        providedCount &-= pool.append(buffer, count: count, to: &queue)
     }
 
     @inline(__always)
@@ -205,15 +216,14 @@ extension LinuxRing: RingOperations {
     }
 
     @inline(__always)
-    mutating func giveBack(_ buffer: BufferID) {
-        providedCount &-= 1
-        pool.giveBack(buffer)
+    mutating func giveBack(_ buffer: BufferID, count: Int) {
+        providedCount &-= pool.giveBackFilled(buffer, count: count)
     }
 
     @inline(__always)
     mutating func replenish() {
         var added: Int32 = 0
-        while providedCount < providedCapacity, let buffer = pool.takeFree() {
+        while providedCount < providedCapacity, let buffer = pool.provideNext() {
             io_uring_buf_ring_add(
                 provided,
                 pool.address(of: buffer),
@@ -254,7 +264,10 @@ extension LinuxRing: RingOperations {
         if capabilities.hasReceiveLimit {
             options |= UInt16(truncatingIfNeeded: IORING_RECV_MULTISHOT)
             shuttle_sqe_set_receive_limit(entry, UInt32(truncatingIfNeeded: byteLimit))
+        } else {
+            entry.pointee.len = UInt32(truncatingIfNeeded: byteLimit)
         }
+        if capabilities.hasBundles { options |= SHUTTLE_RECEIVE_BUNDLE }
         entry.pointee.ioprio = options
         entry.pointee.flags |= SHUTTLE_SQE_BUFFER_SELECT
         shuttle_sqe_set_buffer_group(entry, LinuxRing.bufferGroup)
@@ -292,18 +305,19 @@ extension LinuxRing: RingOperations {
         entry.pointee.user_data = OperationTag.cancel.rawValue
     }
 
-    mutating func submitAndWait(deadlineMilliseconds: UInt64?) {
-        guard let deadline = deadlineMilliseconds else {
-            return submitted(io_uring_submit_and_wait(ring, 1))
+    mutating func submitAndWait(milliseconds: UInt64?, for batch: WaitBatch) {
+        restoreBlocking()
+        let canWaitForMore = capabilities.hasMinimumWait && batch.completions > 1
+        let completions = canWaitForMore ? batch.completions : 1
+        let minimumWait = canWaitForMore ? batch.microseconds : 0
+        guard let milliseconds else {
+            return submitted(shuttle_submit_and_wait(ring, completions, nil, minimumWait))
         }
-        let now = nowMilliseconds()
-        let wait = deadline > now ? deadline &- now : 0
         var time = __kernel_timespec(
-            tv_sec: Int64(truncatingIfNeeded: wait / 1000),
-            tv_nsec: Int64(truncatingIfNeeded: wait % 1000 &* 1_000_000)
+            tv_sec: Int64(truncatingIfNeeded: milliseconds / 1000),
+            tv_nsec: Int64(truncatingIfNeeded: milliseconds % 1000 &* 1_000_000)
         )
-        var first: UnsafeMutablePointer<io_uring_cqe>?
-        submitted(io_uring_submit_and_wait_timeout(ring, &first, 1, &time, nil))
+        submitted(shuttle_submit_and_wait(ring, completions, &time, minimumWait))
     }
 
     @inline(__always)
@@ -333,6 +347,48 @@ extension LinuxRing: RingOperations {
         entry.pointee.user_data = OperationTag.wake.rawValue
     }
 
+    // MARK: Splicing
+
+    @inline(__always)
+    mutating func prepareReadiness(_ readiness: Readiness, of socket: Int32, tag: OperationTag) {
+        let entry = nextSubmission()
+        let mask = readiness == .readable ? POLLIN : POLLOUT
+        io_uring_prep_poll_add(entry, socket, UInt32(truncatingIfNeeded: mask))
+        entry.pointee.user_data = tag.rawValue
+    }
+
+    @inline(__always)
+    mutating func takePipe() -> PipeID? { pipes.take() }
+
+    @inline(__always)
+    mutating func giveBackPipe(_ pipe: PipeID, isEmpty: Bool) { pipes.giveBack(pipe, isEmpty: isEmpty) }
+
+    @inline(__always)
+    mutating func spliceIn(from socket: Int32, to pipe: PipeID) -> CallResult {
+        // The pipe bounds what is moved.
+        Socket.result(of: Int32(truncatingIfNeeded: shuttle_splice_in(socket, pipes.writeEnd(pipe), 1 << 30)))
+    }
+
+    @inline(__always)
+    mutating func spliceOut(from pipe: PipeID, to socket: Int32, count: Int) -> CallResult {
+        if nonBlockingSocket != socket {
+            restoreBlocking()
+            shuttle_set_blocking(socket, false)
+            nonBlockingSocket = socket
+        }
+        return Socket.result(of: Int32(truncatingIfNeeded: shuttle_splice_out(pipes.readEnd(pipe), socket, count)))
+    }
+
+    @inline(__always)
+    func readableBytes(_ socket: Int32) -> Int { Int(shuttle_readable_bytes(socket)) }
+
+    @inline(__always)
+    private mutating func restoreBlocking() {
+        guard nonBlockingSocket >= 0 else { return }
+        shuttle_set_blocking(nonBlockingSocket, true)
+        nonBlockingSocket = -1
+    }
+
     // MARK: Sockets
 
     mutating func openSocket(for address: UnsafePointer<SocketAddress>) -> CallResult {
@@ -343,7 +399,11 @@ extension LinuxRing: RingOperations {
 
     mutating func acceptNow(on listener: Int32) -> CallResult { Socket.accept(listener) }
     mutating func shutdownWrite(_ socket: Int32) { Socket.shutdownWrite(socket) }
-    mutating func close(_ socket: Int32, reset: Bool) { Socket.close(socket, reset: reset) }
+    mutating func close(_ socket: Int32, reset: Bool) {
+        if socket == nonBlockingSocket { nonBlockingSocket = -1 }
+        Socket.close(socket, reset: reset)
+    }
+
     func unacknowledgedBytes(_ socket: Int32) -> Int { Socket.unacknowledgedBytes(socket) }
     func acknowledgedBytes(_ socket: Int32) -> UInt64 { Socket.acknowledgedBytes(socket) }
     func millisecondsSinceSent(_ socket: Int32) -> UInt64 { Socket.millisecondsSinceSent(socket) }
@@ -353,6 +413,7 @@ extension LinuxRing: RingOperations {
         guard !isReleased else { return }
         isReleased = true
         LinuxRing.discard(ring)
+        pipes.closeAll()
         munmap(provided, providedCapacity * MemoryLayout<io_uring_buf>.stride)
         batch.deallocate()
         messages.deallocate()

@@ -21,11 +21,18 @@ enum OperationKind: UInt8 {
     case sendUpstream
     /// A cancellation; its own outcome carries no news, the cancelled operation completes by itself.
     case cancel
+    /// The source of one direction can be read or its sink written.
+    case readinessDownstream
+    case readinessUpstream
     /// Somebody outside the ring's thread wants it to look at its mailbox.
     case wake
 
     @inline(__always)
     static func receive(_ side: Side) -> OperationKind { side == .downstream ? .receiveDownstream : .receiveUpstream }
+    @inline(__always)
+    static func readiness(_ side: Side) -> OperationKind {
+        side == .downstream ? .readinessDownstream : .readinessUpstream
+    }
     @inline(__always)
     static func send(_ side: Side) -> OperationKind { side == .downstream ? .sendDownstream : .sendUpstream }
 }

@@ -8,23 +8,31 @@ struct SystemCallError: Error, Equatable {
     let code: Int32
 }
 
+/// What a socket can be waited for.
+enum Readiness {
+    case readable
+    case writable
+}
+
 /// A ring as its worker sees it.
 ///
 /// Operations are prepared, then submitted together; completions are read in batches. Peer faults are results of
 /// completions, never errors thrown. A submission queue that is full submits by itself.
 protocol RingOperations: ~Copyable {
-    /// Milliseconds of a clock that never goes back.
-    func nowMilliseconds() -> UInt64
+    /// A clock that never goes back.
+    func nowNanoseconds() -> UInt64
 
     // Buffers.
     var bufferSize: Int { get }
     var bufferCount: Int { get }
     /// Buffers not held by queues; those handed to the kernel count as free.
     var freeBufferCount: Int { get }
+    /// Queues the bytes of a completion: in `buffer` and, where one receive fills several, in those that follow it.
     mutating func append(_ buffer: BufferID, count: Int, to queue: inout BufferQueue)
     mutating func consume(_ count: Int, from queue: inout BufferQueue)
     mutating func discard(_ queue: inout BufferQueue)
-    mutating func giveBack(_ buffer: BufferID)
+    /// What a completion of `count` bytes used, or the one it came with when there are none.
+    mutating func giveBack(_ buffer: BufferID, count: Int)
     /// Makes buffers that came back available to receives; called once per batch.
     mutating func replenish()
 
@@ -41,14 +49,30 @@ protocol RingOperations: ~Copyable {
     mutating func prepareSend(_ socket: Int32, _ queue: BufferQueue, tag: OperationTag) -> Int
     mutating func prepareCancel(_ target: OperationTag)
 
-    /// Submits what is prepared and waits until there is a completion or `deadlineMilliseconds` has come.
-    mutating func submitAndWait(deadlineMilliseconds: UInt64?)
+    /// Submits what is prepared and waits for completions, at most for `milliseconds`. A ring that cannot wait for
+    /// more than one within a time waits for the first.
+    mutating func submitAndWait(milliseconds: UInt64?, for batch: WaitBatch)
     /// Completions that can be read now; they stay readable until `advance`.
     mutating func peekCompletions() -> Int
     func completion(at index: Int) -> Completion
     mutating func advance(_ count: Int)
     /// Called when the completion of a wake was seen.
     mutating func rearmWake()
+
+    // Splicing; but for the readiness, calls that return at once.
+    /// Completes when the socket can be read or written, has an error, or its end has come.
+    mutating func prepareReadiness(_ readiness: Readiness, of socket: Int32, tag: OperationTag)
+    /// An empty pipe; `nil` when there is none to be had now.
+    mutating func takePipe() -> PipeID?
+    /// What is in it is lost.
+    mutating func giveBackPipe(_ pipe: PipeID, isEmpty: Bool)
+    /// Moves what the socket has into an empty pipe. Only after the socket was reported readable, once: it may wait
+    /// otherwise. 0 says that nothing could be moved, for the end of the stream or for another reason.
+    mutating func spliceIn(from socket: Int32, to pipe: PipeID) -> CallResult
+    /// Bytes that a splice from the socket would find.
+    func readableBytes(_ socket: Int32) -> Int
+    /// Moves up to `count` bytes of the pipe to the socket; EAGAIN when it takes none.
+    mutating func spliceOut(from pipe: PipeID, to socket: Int32, count: Int) -> CallResult
 
     // Sockets; calls that return at once.
     /// A blocking TCP socket for connecting to `address`, options set.

@@ -13,7 +13,10 @@ enum RingProbe {
         return RingCapabilities(
             hasReceiveLimit: canLimitReceives(ring),
             hasMessageWithoutRing: RingWaker.send(to: ring.pointee.ring_fd) == 0
-                && nextResult(ring, tag: OperationTag.wake.rawValue) != nil
+                && nextResult(ring, tag: OperationTag.wake.rawValue) != nil,
+            hasBundles: ring.pointee.features & SHUTTLE_FEATURE_BUNDLE != 0 && BundleProbe.keepsOrder(),
+            hasMinimumWait: ring.pointee.features & SHUTTLE_FEATURE_MINIMUM_WAIT != 0,
+            hasSplice: true
         )
     }
 
@@ -43,12 +46,21 @@ enum RingProbe {
 
     /// Waits up to a second for the completion with `tag`.
     private static func nextResult(_ ring: UnsafeMutablePointer<io_uring>, tag: UInt64) -> Int32? {
+        nextCompletion(ring, tag: tag)?.result
+    }
+
+    /// Waits up to a second for the completion with `tag`.
+    static func nextCompletion(_ ring: UnsafeMutablePointer<io_uring>, tag: UInt64) -> Completion? {
         var time = __kernel_timespec(tv_sec: 1, tv_nsec: 0)
-        var completion: UnsafeMutablePointer<io_uring_cqe>?
-        while io_uring_submit_and_wait_timeout(ring, &completion, 1, &time, nil) >= 0, let found = completion {
-            let (result, foundTag) = (found.pointee.res, found.pointee.user_data)
+        var entry: UnsafeMutablePointer<io_uring_cqe>?
+        while io_uring_submit_and_wait_timeout(ring, &entry, 1, &time, nil) >= 0, let found = entry {
+            let completion = Completion(
+                tag: OperationTag(rawValue: found.pointee.user_data),
+                result: found.pointee.res,
+                flags: found.pointee.flags
+            )
             io_uring_cq_advance(ring, 1)
-            if foundTag == tag { return result }
+            if completion.tag.rawValue == tag { return completion }
         }
         return nil
     }

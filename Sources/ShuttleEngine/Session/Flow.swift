@@ -6,11 +6,16 @@ struct FlowLimits {
     let bufferSize: Int
     /// Buffers one direction may fill, at least 1; shrinks when the pool runs low.
     let buffers: Int
+    var splicing = SplicePolicy.never
 
     /// A share of what is free, so that many stalled sessions cannot take the last buffers from the others.
     @inline(__always)
-    static func sharing(freeBuffers: Int, bufferSize: Int) -> FlowLimits {
-        FlowLimits(bufferSize: bufferSize, buffers: max(1, min(FlowLimits.buffersMax, freeBuffers / FlowLimits.share)))
+    static func sharing(freeBuffers: Int, bufferSize: Int, splicing: SplicePolicy) -> FlowLimits {
+        FlowLimits(
+            bufferSize: bufferSize,
+            buffers: max(1, min(FlowLimits.buffersMax, freeBuffers / FlowLimits.share)),
+            splicing: splicing
+        )
     }
 
     /// 256 KiB with buffers of 16 KiB.
@@ -25,16 +30,23 @@ struct FlowLimits {
 }
 
 /// The bytes of one side on their way to the other.
+///
+/// They are copied through buffers of this process or, for a flow that has proved to be bulk, spliced by the kernel
+/// through a pipe. It changes between the two only while nothing is on the way, so that no byte can be overtaken.
 struct Flow {
-    /// Received and not yet sent on.
+    /// Received and not yet sent on. Empty while the flow is spliced.
     var queue = BufferQueue()
+    /// The pipe that holds what is owed while the flow is spliced; it has one only while it owes something.
+    var pipe = PipeID.none
+    /// Bytes in the queue, or in the pipe.
     private(set) var owedBytes: UInt32 = 0
     /// Bytes of the send in flight; 0 when there is none.
     private(set) var sendingBytes: UInt32 = 0
+    private var meter = FlowMeter()
     private var flags: Flags = []
 
     private struct Flags: OptionSet {
-        let rawValue: UInt8
+        let rawValue: UInt16
         static let receiveArmed = Flags(rawValue: 1 << 0)
         static let receiveCancelled = Flags(rawValue: 1 << 1)
         static let sourceEnded = Flags(rawValue: 1 << 2)
@@ -43,6 +55,12 @@ struct Flow {
         static let discarding = Flags(rawValue: 1 << 5)
         static let starved = Flags(rawValue: 1 << 6)
         static let received = Flags(rawValue: 1 << 7)
+        static let bulk = Flags(rawValue: 1 << 8)
+        static let splicing = Flags(rawValue: 1 << 9)
+        static let chatty = Flags(rawValue: 1 << 10)
+        static let readinessArmed = Flags(rawValue: 1 << 11)
+        static let readinessCancelled = Flags(rawValue: 1 << 12)
+        static let ready = Flags(rawValue: 1 << 13)
     }
 
     // MARK: What is
@@ -65,7 +83,23 @@ struct Flow {
     /// Everything the source said has been sent on, and it will say nothing more.
     @inline(__always) var isDelivered: Bool { isSourceEnded && owedBytes == 0 && !isSendInFlight }
 
-    @inline(__always) var wantsSend: Bool { owedBytes > 0 && !isSendInFlight && !isDiscarding }
+    @inline(__always) var wantsSend: Bool { owedBytes > 0 && !isSendInFlight && !isDiscarding && !isSplicing }
+
+    /// Output is on its way that the sink has not taken.
+    @inline(__always) var isOutputPending: Bool { isSendInFlight || isSplicing && owedBytes > 0 }
+
+    /// The kernel moves the bytes; nothing is received or sent.
+    @inline(__always) var isSplicing: Bool { flags.contains(.splicing) }
+    /// A wait for readiness is armed: for the sink's while bytes are owed, else for the source's.
+    @inline(__always) var isReadinessArmed: Bool { flags.contains(.readinessArmed) }
+    /// The readiness of the source, or of the sink, was reported and not yet used.
+    @inline(__always) var isReady: Bool { flags.contains(.ready) }
+
+    /// The flow has proved to be bulk and nothing is on the way: the next bytes can be spliced.
+    @inline(__always) var wantsSplicing: Bool {
+        flags.contains(.bulk) && owedBytes == 0 && !isSendInFlight
+            && flags.isDisjoint(with: [.splicing, .receiveArmed, .sourceEnded, .discarding, .starved])
+    }
 
     /// The end of the stream is due at the sink.
     @inline(__always) var wantsFinish: Bool {
@@ -75,7 +109,11 @@ struct Flow {
     /// Bytes that may be received now; `nil` when the source is not to be read.
     @inline(__always)
     func receiveCredit(_ limits: FlowLimits) -> Int? {
-        guard flags.isDisjoint(with: [.receiveArmed, .sourceEnded, .discarding, .starved]) else { return nil }
+        guard flags.isDisjoint(with: [.receiveArmed, .sourceEnded, .discarding, .starved, .splicing]) else {
+            return nil
+        }
+        // What is owed goes first; then the flow is spliced.
+        if flags.contains(.bulk) && owedBytes > 0 { return nil }
         let held = Int(queue.count)
         // Half of the limit, so that a resumed source is worth its operation.
         guard held <= limits.buffers / 2 else { return nil }
@@ -127,9 +165,10 @@ struct Flow {
         if cleanly { flags.insert(.sourceEndedCleanly) }
     }
 
-    mutating func sendSubmitted(_ bytes: Int) {
+    mutating func sendSubmitted(_ bytes: Int, _ policy: SplicePolicy) {
         assert(sendingBytes == 0 && bytes > 0)
         sendingBytes = UInt32(truncatingIfNeeded: bytes)
+        if policy.isEnabled, meter.sent(bytes, policy) { flags.insert(.bulk) }
     }
 
     /// `count` bytes were taken by the sink; fewer than submitted says that the next send will tell why.
@@ -149,8 +188,57 @@ struct Flow {
         flags.remove(.starved)
     }
 
-    /// The caller has given the queue's buffers back.
+    /// The caller has given the queue's buffers and the pipe back.
     mutating func queueDiscarded() {
         owedBytes = 0
+    }
+
+    // MARK: What happens while it is spliced
+
+    /// A wait for readiness was armed; from the first one on the flow is spliced.
+    mutating func readinessSubmitted() {
+        assert(!isReadinessArmed && !isReceiveArmed && !isSendInFlight && queue.isEmpty)
+        flags.formUnion([.splicing, .readinessArmed])
+        flags.remove([.ready, .readinessCancelled])
+    }
+
+    mutating func readinessCancelSubmitted() {
+        flags.insert(.readinessCancelled)
+    }
+
+    @inline(__always) var mustStopWaiting: Bool {
+        isReadinessArmed && isDiscarding && !flags.contains(.readinessCancelled)
+    }
+
+    mutating func readinessCompleted(isReady: Bool) {
+        flags.remove([.readinessArmed, .readinessCancelled])
+        if isReady { flags.insert(.ready) }
+    }
+
+    /// `count` bytes are in the pipe, which was empty.
+    mutating func splicedIn(_ count: Int, _ policy: SplicePolicy) {
+        assert(isSplicing && owedBytes == 0 && count > 0)
+        owedBytes = UInt32(truncatingIfNeeded: count)
+        flags.insert(.received)
+        if meter.spliced(count, policy) { flags.insert(.chatty) }
+    }
+
+    mutating func splicedOut(_ count: Int) {
+        assert(isSplicing && count <= Int(owedBytes))
+        owedBytes &-= UInt32(truncatingIfNeeded: count)
+    }
+
+    /// The step has ended: the source has nothing or the sink takes nothing. A flow that has turned chatty is copied
+    /// again as soon as its pipe is empty.
+    mutating func spliceStepEnded() {
+        flags.remove(.ready)
+        if owedBytes == 0 && flags.contains(.chatty) { stopSplicing() }
+    }
+
+    /// The next bytes, or the end of the stream, are received into buffers again.
+    mutating func stopSplicing() {
+        assert(owedBytes == 0 && !isReadinessArmed)
+        flags.remove([.splicing, .bulk, .chatty, .ready])
+        meter = FlowMeter()
     }
 }

@@ -7,6 +7,11 @@ enum SessionAction: Equatable {
     case send(to: Side)
     case receive(from: Side, byteLimit: Int)
     case cancelReceive(from: Side)
+    /// Wait until this side can be read or, while bytes from it are in a pipe, until the other can be written.
+    case awaitReadiness(from: Side)
+    case cancelReadiness(from: Side)
+    /// Let the kernel move what this side has.
+    case splice(from: Side)
     /// Tell this side that nothing more comes.
     case finishWriting(to: Side)
     /// Drop what is owed to this side; then ask again.
@@ -54,7 +59,7 @@ struct Session {
     /// Whether no completion of this session is outstanding.
     var isQuiet: Bool {
         !isConnectInFlight && !upward.isReceiveArmed && !downward.isReceiveArmed && !upward.isSendInFlight
-            && !downward.isSendInFlight
+            && !downward.isSendInFlight && !upward.isReadinessArmed && !downward.isReadinessArmed
     }
 
     /// How to close when a timeout or an operator ends the session: a side that was promised more than it gets is
@@ -188,6 +193,11 @@ struct Session {
     @inline(__always)
     private func receiveAction(from side: Side, _ limits: FlowLimits) -> SessionAction {
         let flow = flow(from: side)
+        if flow.isSplicing {
+            if flow.isReadinessArmed { return .none }
+            return flow.isReady ? .splice(from: side) : .awaitReadiness(from: side)
+        }
+        if flow.wantsSplicing { return .awaitReadiness(from: side) }
         if let credit = flow.receiveCredit(limits) { return .receive(from: side, byteLimit: credit) }
         if flow.mustStopReceiving(limits) { return .cancelReceive(from: side) }
         return .none
@@ -202,6 +212,7 @@ struct Session {
         }
         if dropped.owedBytes > 0 && !dropped.isSendInFlight { return .discard(owedTo: side) }
         if dropped.mustStopReceiving(limits) { return .cancelReceive(from: other) }
+        if dropped.mustStopWaiting { return .cancelReadiness(from: other) }
         if delivery.wantsSend { return .send(to: other) }
         if delivery.wantsFinish { return .finishWriting(to: other) }
         if delivery.isDelivered { return isAwaitingFlush ? .none : .awaitFlush(of: other) }

@@ -24,6 +24,9 @@ extension Worker where Ring: ~Copyable {
         if session.flow(from: side).isReceiveArmed {
             ring.prepareCancel(OperationTag(.receive(side), slot: index, generation: generation))
         }
+        if session.flow(from: side).isReadinessArmed {
+            ring.prepareCancel(OperationTag(.readiness(side), slot: index, generation: generation))
+        }
         if session.flow(from: side.other).isSendInFlight {
             ring.prepareCancel(OperationTag(.send(side), slot: index, generation: generation))
         }
@@ -44,6 +47,8 @@ extension Worker where Ring: ~Copyable {
         hasFreedDescriptor = true
         slot.pointee.session.withFlow(from: .downstream) { ring.discard(&$0.queue) }
         slot.pointee.session.withFlow(from: .upstream) { ring.discard(&$0.queue) }
+        giveBackPipe(slot, from: .downstream)
+        giveBackPipe(slot, from: .upstream)
         leaveStarved(index)
         timers.clear(index)
         // Counted last: whoever sees the gauge fall sees every byte.

@@ -10,7 +10,7 @@ extension Worker where Ring: ~Copyable {
         let buffer = completion.buffer
         guard let slot = sessions.slot(of: completion.tag) else {
             countStale()
-            if let buffer { ring.giveBack(buffer) }
+            if let buffer { ring.giveBack(buffer, count: Int(completion.result)) }
             return
         }
         let index = completion.tag.slot
@@ -29,7 +29,7 @@ extension Worker where Ring: ~Copyable {
                     slot.pointee.upstreamClock.received(now: now)
                 }
             } else {
-                ring.giveBack(buffer)
+                ring.giveBack(buffer, count: Int(completion.result))
             }
         }
         if isClosing {
@@ -79,13 +79,13 @@ extension Worker where Ring: ~Copyable {
         }
     }
 
-    private mutating func resetReceived(from side: Side, _ index: UInt32) {
+    mutating func resetReceived(from side: Side, _ index: UInt32) {
         noteReset(by: side, index)
         sessions[index].pointee.session.receiveFailed(from: side)
     }
 
     /// The first reset of a session counts, and starts the time in which the other side is to take what came before.
-    private mutating func noteReset(by side: Side, _ index: UInt32) {
+    mutating func noteReset(by side: Side, _ index: UInt32) {
         let slot = sessions[index]
         guard slot.pointee.session.resetBy == nil, slot.pointee.session.phase == .established else { return }
         if side == .upstream {
@@ -127,7 +127,7 @@ extension Worker where Ring: ~Copyable {
     }
 
     @inline(__always)
-    private func countBytes(_ count: Int, to side: Side, _ slot: UnsafeMutablePointer<SessionSlot>) {
+    func countBytes(_ count: Int, to side: Side, _ slot: UnsafeMutablePointer<SessionSlot>) {
         let amount = UInt64(count)
         if side == .upstream {
             slot.pointee.serviceCounters.pointee.sentBytes.addAsOnlyWriter(amount)
@@ -142,7 +142,7 @@ extension Worker where Ring: ~Copyable {
     @inline(__always)
     mutating func advance(_ index: UInt32) {
         let slot = sessions[index]
-        let limits = FlowLimits.sharing(freeBuffers: ring.freeBufferCount, bufferSize: ring.bufferSize)
+        let limits = FlowLimits.sharing(freeBuffers: ring.freeBufferCount, bufferSize: ring.bufferSize, splicing: splicePolicy)
         while true {
             switch slot.pointee.session.nextAction(limits) {
             case .none:
@@ -161,11 +161,19 @@ extension Worker where Ring: ~Copyable {
             case .cancelReceive(let side):
                 slot.pointee.session.withFlow(from: side) { $0.receiveCancelSubmitted() }
                 ring.prepareCancel(OperationTag(.receive(side), slot: index, generation: slot.pointee.generation))
+            case .awaitReadiness(let side):
+                awaitReadiness(index, slot, from: side)
+            case .cancelReadiness(let side):
+                slot.pointee.session.withFlow(from: side) { $0.readinessCancelSubmitted() }
+                ring.prepareCancel(OperationTag(.readiness(side), slot: index, generation: slot.pointee.generation))
+            case .splice(let side):
+                splice(index, slot, from: side)
             case .finishWriting(let side):
                 slot.pointee.session.withFlow(from: side.other) { $0.finishSubmitted() }
                 ring.shutdownWrite(slot.pointee.socket(side))
             case .discard(let side):
                 slot.pointee.session.withFlow(from: side.other) { ring.discard(&$0.queue) }
+                giveBackPipe(slot, from: side.other)
                 slot.pointee.session.owedDiscarded(to: side)
             case .awaitFlush(let side):
                 assert(side == slot.pointee.session.resetBy?.other)
@@ -184,7 +192,7 @@ extension Worker where Ring: ~Copyable {
             slot.pointee.session.flow(from: side.other).queue,
             tag: OperationTag(.send(side), slot: index, generation: slot.pointee.generation)
         )
-        slot.pointee.session.withFlow(from: side.other) { $0.sendSubmitted(bytes) }
+        slot.pointee.session.withFlow(from: side.other) { $0.sendSubmitted(bytes, splicePolicy) }
         if side == .downstream {
             slot.pointee.downstreamClock.sent(now: now)
         } else {

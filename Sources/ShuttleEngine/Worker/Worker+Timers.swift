@@ -57,7 +57,7 @@ extension Worker where Ring: ~Copyable {
     ) -> IdleClock.Verdict {
         let socket = slot.pointee.socket(side)
         let isPending =
-            slot.pointee.session.flow(from: side.other).isSendInFlight || ring.unacknowledgedBytes(socket) > 0
+            slot.pointee.session.flow(from: side.other).isOutputPending || ring.unacknowledgedBytes(socket) > 0
         let acknowledged = ring.acknowledgedBytes(socket)
         let sentAge = ring.millisecondsSinceSent(socket)
         if side == .downstream {

@@ -19,6 +19,9 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
     var view: UnsafePointer<SnapshotView>?
     /// Milliseconds, read once per turn.
     var now: UInt64
+    private var turnStart: UInt64
+    private var waits = WaitPolicy()
+    var splicePolicy: SplicePolicy
 
     // Slots with something due, handled together after a batch so that what arrived in it leaves in one send.
     var dirtyHead = SessionTable.none
@@ -35,8 +38,9 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
     var hasCut = false
 
     /// `nil` when memory for the sessions cannot be reserved.
-    init?(ring: consuming Ring, index: Int, link: UnsafeMutablePointer<WorkerLink>, sessionCapacity: Int) {
-        let now = ring.nowMilliseconds()
+    init?(ring: consuming Ring, index: Int, link: UnsafeMutablePointer<WorkerLink>, sessionCapacity: Int, splicePolicy: SplicePolicy = .standard) {
+        let time = ring.nowNanoseconds()
+        let now = time / 1_000_000
         guard let sessions = SessionTable(capacity: sessionCapacity) else { return nil }
         self.ring = ring
         self.index = index
@@ -44,6 +48,8 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
         self.sessions = sessions
         timers = TimerWheel(capacity: sessionCapacity, now: now)
         self.now = now
+        turnStart = time
+        self.splicePolicy = splicePolicy
     }
 
     /// Runs until the stop command; then every operation has been collected.
@@ -62,9 +68,11 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
         advanceDirty()
         resumeAccepting()
         if isStopping && isIdle { return false }
-        ring.submitAndWait(deadlineMilliseconds: nextDeadline)
-        now = ring.nowMilliseconds()
-        handleCompletions()
+        ring.submitAndWait(milliseconds: nextDeadline.map { $0 > now ? $0 &- now : 0 }, for: waits.batch)
+        let time = ring.nowNanoseconds()
+        now = time / 1_000_000
+        waits.record(handleCompletions(), elapsed: time &- turnStart)
+        turnStart = time
         expireTimers()
         return true
     }
@@ -97,12 +105,13 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
         }
     }
 
-    private mutating func handleCompletions() {
+    private mutating func handleCompletions() -> Int {
         let count = ring.peekCompletions()
         for position in 0..<count {
             handle(ring.completion(at: position))
         }
         ring.advance(count)
+        return count
     }
 
     @inline(__always)
@@ -112,6 +121,8 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
         case .receiveUpstream: receiveCompleted(from: .upstream, completion)
         case .sendDownstream: sendCompleted(to: .downstream, completion)
         case .sendUpstream: sendCompleted(to: .upstream, completion)
+        case .readinessDownstream: readinessCompleted(from: .downstream, completion)
+        case .readinessUpstream: readinessCompleted(from: .upstream, completion)
         case .accept: acceptCompleted(completion)
         case .connect: connectCompleted(completion)
         case .wake: ring.rearmWake()

@@ -18,6 +18,8 @@ struct WorkerLink: ~Copyable {
     let staleCompletions = Atomic<UInt64>(0)
     /// Receives that found no buffer. Written by the worker.
     let starvations = Atomic<UInt64>(0)
+    /// Bytes that were spliced. Written by the worker.
+    let splicedBytes = Atomic<UInt64>(0)
     /// Times that accepting paused for want of descriptors or slots. Written by the worker.
     let acceptPauses = Atomic<UInt64>(0)
 

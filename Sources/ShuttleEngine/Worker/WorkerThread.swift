@@ -16,16 +16,18 @@ final class WorkerThread {
         let index: Int
         let link: UnsafeMutablePointer<WorkerLink>
         let sessionCapacity: Int
+        let splicePolicy: SplicePolicy
     }
 
     /// Takes over the ring; nothing runs until `start`.
     init(ring: consuming LinuxRing, index: Int, sessionCapacity: Int) {
         waker = ring.waker
+        let splicePolicy = ring.canSplice ? SplicePolicy.standard : .never
         link = .allocate(capacity: 1)
         link.initialize(to: WorkerLink())
         context = .allocate(capacity: 1)
         context.initialize(
-            to: Context(ring: consume ring, index: index, link: link, sessionCapacity: sessionCapacity)
+            to: Context(ring: consume ring, index: index, link: link, sessionCapacity: sessionCapacity, splicePolicy: splicePolicy)
         )
     }
 
@@ -53,7 +55,8 @@ final class WorkerThread {
             ring: consume ring,
             index: context.pointee.index,
             link: context.pointee.link,
-            sessionCapacity: context.pointee.sessionCapacity
+            sessionCapacity: context.pointee.sessionCapacity,
+            splicePolicy: context.pointee.splicePolicy
         )
         guard var worker else { preconditionFailure("no address space for sessions") }
         worker.run()
