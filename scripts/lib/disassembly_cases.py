@@ -28,6 +28,8 @@ GOOD = f"""\
     2001:\tmovslq (%rcx,%rax,4),%rax
     2002:\tadd    %rcx,%rax
     2003:\tnotrack jmp *%rax
+    2004:\tmovslq 0x0(%r13,%rcx,4),%rcx
+    2004:\tjmp    *%rcx
     2004:\tje     2000 <{TURN}>
     2005:\tcall   2100 <{NEXT_ACTION}>
     2006:\tcall   2400 <{BEGIN}>
@@ -85,6 +87,7 @@ REFUSED = [
     ("call   *0x8(%rax)", "jumps through a pointer"),
     ("call   *0x30(%rip)        # 9000 <_GLOBAL_OFFSET_TABLE_+0x8>", "jumps through a pointer"),
     ("jmp    *0x8(%rcx)", "jumps through a pointer"),
+    ("movslq (%rcx,%rax,4),%rax\n    2106:\tjmp    *%rdx", "jumps through a pointer: jmp *%rdx"),
     ("lock cmpxchg %rdx,0x18(%rcx)", "locks memory: lock cmpxchg"),
     ("lock incq 0x18(%rcx)", "locks memory: lock incq"),
     ("xchg   %rax,(%rcx)", "locks memory: xchg"),
