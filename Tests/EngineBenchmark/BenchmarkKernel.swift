@@ -14,20 +14,20 @@ struct KernelQueues {
     let provided = UnsafeMutablePointer<BufferID>.allocate(capacity: BenchmarkRing.providedCapacity)
     /// Buffers ever provided.
     let providedEnd = UnsafeMutablePointer<Int>.allocate(capacity: 1)
-    /// Milliseconds.
+    /// Nanoseconds.
     let clock = UnsafeMutablePointer<UInt64>.allocate(capacity: 1)
 
     init() {
         providedEnd.initialize(to: 0)
-        clock.initialize(to: 1000)
+        clock.initialize(to: 1_000_000_000)
     }
 }
 
 // The ways in. Callgrind stops counting in what is named `enterKernel…`, so these must not call each other.
 
 @inline(never)
-func enterKernelToWait(_ kernel: UnsafeMutablePointer<BenchmarkKernel>, _ count: Int, _ deadline: UInt64) -> Int {
-    kernel.pointee.wait(count, deadline)
+func enterKernelToWait(_ kernel: UnsafeMutablePointer<BenchmarkKernel>, _ count: Int, _ milliseconds: UInt64) -> Int {
+    kernel.pointee.wait(count, milliseconds)
 }
 
 @inline(never)
@@ -45,15 +45,33 @@ func enterKernelToClose(_ kernel: UnsafeMutablePointer<BenchmarkKernel>, _ socke
     kernel.pointee.close(socket)
 }
 
+@inline(never)
+func enterKernelToSpliceIn(_ kernel: UnsafeMutablePointer<BenchmarkKernel>, _ socket: Int32) -> Int32 {
+    kernel.pointee.spliceIn(socket)
+}
+
+@inline(never)
+func enterKernelToSpliceOut(_ kernel: UnsafeMutablePointer<BenchmarkKernel>, _ socket: Int32, _ count: Int) -> Int32 {
+    kernel.pointee.spliceOut(count, to: socket)
+}
+
+@inline(never)
+func enterKernelToCountReadable(_ kernel: UnsafeMutablePointer<BenchmarkKernel>, _ socket: Int32) -> Int {
+    kernel.pointee.readable(socket)
+}
+
 struct BenchmarkKernel {
     static let listener: Int32 = 3
-    private static let turnsPerMillisecond = 16
+    private static let nanosecondsPerTurn: UInt64 = 62_500
+    private static let pipeBytes = 512 << 10
 
     /// A socket of the proxy with the peer behind it.
     private struct Endpoint {
         var isClient: Bool
         var receive: OperationTag?
         var receiveLeft = 0
+        var readiness: OperationTag?
+        var awaitsSink = false
         /// Bytes from the peer that were not received yet, and whether its end comes after them.
         var input = 0
         var hasEnded = false
@@ -75,7 +93,6 @@ struct BenchmarkKernel {
     private var later: [Int32] = []
     private var completionCount = 0
     private var providedBegin = 0
-    private var turns = 0
 
     init(_ scenario: Scenario) {
         self.scenario = scenario
@@ -109,11 +126,24 @@ struct BenchmarkKernel {
         freeSockets.append(socket)
     }
 
+    fileprivate mutating func spliceIn(_ socket: Int32) -> Int32 {
+        let count = min(readable(socket), BenchmarkKernel.pipeBytes)
+        endpoints[Int(socket)]!.input -= count
+        if scenario.unit == .splice { units += 1 }
+        return Int32(count)
+    }
+
+    fileprivate mutating func spliceOut(_ count: Int, to socket: Int32) -> Int32 {
+        arrived(count, at: socket)
+        return Int32(count)
+    }
+
+    fileprivate func readable(_ socket: Int32) -> Int { endpoints[Int(socket)]!.input }
+
     // MARK: A turn
 
-    fileprivate mutating func wait(_ count: Int, _ deadline: UInt64) -> Int {
-        turns += 1
-        if turns % BenchmarkKernel.turnsPerMillisecond == 0 { queues.clock.pointee += 1 }
+    fileprivate mutating func wait(_ count: Int, _ milliseconds: UInt64) -> Int {
+        queues.clock.pointee += BenchmarkKernel.nanosecondsPerTurn
         completionCount = 0
         for index in 0..<count { start(queues.submissions[index]) }
         if let tag = accept, clientsToCome > 0 {
@@ -126,8 +156,8 @@ struct BenchmarkKernel {
         deliver()
         if completionCount == 0 { deliver() }
         if completionCount == 0 {
-            guard deadline != .max else { fatalError("\(scenario.name): the worker waits and nothing will come") }
-            queues.clock.pointee = max(queues.clock.pointee, deadline)
+            guard milliseconds != .max else { fatalError("\(scenario.name): the worker waits and nothing will come") }
+            queues.clock.pointee += milliseconds * 1_000_000
         }
         return completionCount
     }
@@ -147,6 +177,11 @@ struct BenchmarkKernel {
         case .send:
             complete(Completion(tag: submission.tag, result: Int32(submission.count)))
             arrived(submission.count, at: submission.socket)
+        case .readable, .writable:
+            precondition(endpoints[socket]!.readiness == nil)
+            endpoints[socket]!.readiness = submission.tag
+            endpoints[socket]!.awaitsSink = submission.operation == .writable
+            ready.append(submission.socket)
         case .cancel:
             cancel(submission.tag)
         }
@@ -155,6 +190,9 @@ struct BenchmarkKernel {
     private mutating func cancel(_ target: OperationTag) {
         if let socket = endpoints.firstIndex(where: { $0?.receive == target }) {
             endpoints[socket]!.receive = nil
+            complete(Completion(tag: target, result: -ECANCELED))
+        } else if let socket = endpoints.firstIndex(where: { $0?.readiness == target }) {
+            endpoints[socket]!.readiness = nil
             complete(Completion(tag: target, result: -ECANCELED))
         }
     }
@@ -172,7 +210,7 @@ struct BenchmarkKernel {
         let isClient = endpoints[Int(socket)]!.isClient
         endpoints[Int(socket)]!.got += count
         let message = isClient ? scenario.responseBytes : scenario.requestBytes
-        guard endpoints[Int(socket)]!.got >= message, scenario.unit != .buffer || !isClient else { return }
+        guard endpoints[Int(socket)]!.got >= message else { return }
         endpoints[Int(socket)]!.got -= message
         if !isClient { return send(from: socket, scenario.responseBytes) }
         if scenario.unit == .request { units += 1 }
@@ -197,26 +235,33 @@ struct BenchmarkKernel {
     }
 
     private mutating func deliver(to socket: Int32) {
-        var burst = scenario.burst
-        while burst > 0, let endpoint = endpoints[Int(socket)], let tag = endpoint.receive, endpoint.input > 0 {
-            burst -= 1
-            precondition(providedBegin < queues.providedEnd.pointee, "the worker lets buffers run out")
-            let buffer = queues.provided[providedBegin % BenchmarkRing.providedCapacity]
-            providedBegin += 1
-            let count = min(endpoint.input, BenchmarkRing.bufferSize)
-            let left = endpoint.receiveLeft - count
-            endpoints[Int(socket)]!.input -= count
-            endpoints[Int(socket)]!.receiveLeft = left
-            if left <= 0 { endpoints[Int(socket)]!.receive = nil }
-            complete(Completion(tag: tag, result: Int32(count), buffer: buffer, hasMore: left > 0))
-            if scenario.unit == .buffer, !endpoint.isClient { units += 1 }
+        guard let endpoint = endpoints[Int(socket)] else { return }
+        if let tag = endpoint.readiness, endpoint.awaitsSink || endpoint.input > 0 || endpoint.hasEnded {
+            endpoints[Int(socket)]!.readiness = nil
+            complete(Completion(tag: tag, result: 1))
         }
-        guard let endpoint = endpoints[Int(socket)], let tag = endpoint.receive else { return }
+        guard let tag = endpoint.receive else { return }
         if endpoint.input > 0 {
-            later.append(socket)
+            receive(endpoint, socket, tag)
+            if endpoints[Int(socket)]!.input > 0 { later.append(socket) }
         } else if endpoint.hasEnded {
             endpoints[Int(socket)]!.receive = nil
             complete(Completion(tag: tag, result: 0))
         }
+    }
+
+    /// One completion with as many buffers as the scenario has for it.
+    private mutating func receive(_ endpoint: Endpoint, _ socket: Int32, _ tag: OperationTag) {
+        let count = min(endpoint.input, BenchmarkRing.bufferSize * scenario.buffersPerReceive)
+        let buffers = (count + BenchmarkRing.bufferSize - 1) / BenchmarkRing.bufferSize
+        precondition(providedBegin + buffers <= queues.providedEnd.pointee, "the worker lets buffers run out")
+        let first = queues.provided[providedBegin % BenchmarkRing.providedCapacity]
+        providedBegin += buffers
+        let left = endpoint.receiveLeft - count
+        endpoints[Int(socket)]!.input -= count
+        endpoints[Int(socket)]!.receiveLeft = left
+        if left <= 0 { endpoints[Int(socket)]!.receive = nil }
+        complete(Completion(tag: tag, result: Int32(count), buffer: first, hasMore: left > 0))
+        if scenario.unit == .buffer, !endpoint.isClient { units += buffers }
     }
 }

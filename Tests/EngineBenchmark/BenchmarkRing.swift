@@ -13,6 +13,8 @@ struct Submission {
         case receive
         /// `count` is the bytes to send.
         case send
+        case readable
+        case writable
         /// `tag` is the target's.
         case cancel
     }
@@ -28,6 +30,7 @@ struct BenchmarkRing: ~Copyable {
     static let bufferSize = 16384
     static let providedCapacity = 256
     private static let piecesMax = 32
+    private static let pipesMax = 64
 
     private var pool: BufferPool
     private let kernel: UnsafeMutablePointer<BenchmarkKernel>
@@ -36,6 +39,8 @@ struct BenchmarkRing: ~Copyable {
     private var completionCount = 0
     private var providedCount = 0
     private let vectors: UnsafeMutablePointer<iovec>
+    private let freePipes: UnsafeMutablePointer<PipeID>
+    private var freePipeCount = BenchmarkRing.pipesMax
 
     init(kernel: UnsafeMutablePointer<BenchmarkKernel>) {
         guard let pool = BufferPool(bufferCount: BenchmarkRing.bufferCount, bufferSize: BenchmarkRing.bufferSize) else {
@@ -45,6 +50,10 @@ struct BenchmarkRing: ~Copyable {
         self.kernel = kernel
         queues = kernel.pointee.queues
         vectors = .allocate(capacity: BenchmarkRing.piecesMax)
+        freePipes = .allocate(capacity: BenchmarkRing.pipesMax)
+        for index in 0..<BenchmarkRing.pipesMax {
+            (freePipes + index).initialize(to: PipeID(rawValue: UInt16(index)))
+        }
     }
 
     @inline(__always)
@@ -60,7 +69,7 @@ struct BenchmarkRing: ~Copyable {
 
 extension BenchmarkRing: RingOperations {
     @inline(__always)
-    func nowMilliseconds() -> UInt64 { queues.clock.pointee }
+    func nowNanoseconds() -> UInt64 { queues.clock.pointee }
 
     // MARK: Buffers, as in LinuxRing
 
@@ -70,8 +79,7 @@ extension BenchmarkRing: RingOperations {
 
     @inline(__always)
     mutating func append(_ buffer: BufferID, count: Int, to queue: inout BufferQueue) {
-        providedCount &-= 1
-        pool.append(buffer, count: count, to: &queue)
+        providedCount &-= pool.append(buffer, count: count, to: &queue)
     }
 
     @inline(__always)
@@ -84,14 +92,13 @@ extension BenchmarkRing: RingOperations {
     }
 
     @inline(__always)
-    mutating func giveBack(_ buffer: BufferID) {
-        providedCount &-= 1
-        pool.giveBack(buffer)
+    mutating func giveBack(_ buffer: BufferID, count: Int) {
+        providedCount &-= pool.giveBackFilled(buffer, count: count)
     }
 
     @inline(__always)
     mutating func replenish() {
-        while providedCount < BenchmarkRing.providedCapacity, let buffer = pool.takeFree() {
+        while providedCount < BenchmarkRing.providedCapacity, let buffer = pool.provideNext() {
             let place = queues.providedEnd.pointee % BenchmarkRing.providedCapacity
             (queues.provided + place).initialize(to: buffer)
             queues.providedEnd.pointee &+= 1
@@ -124,8 +131,8 @@ extension BenchmarkRing: RingOperations {
     @inline(__always)
     mutating func prepareCancel(_ target: OperationTag) { submit(.cancel, -1, 0, target) }
 
-    mutating func submitAndWait(deadlineMilliseconds: UInt64?) {
-        completionCount = enterKernelToWait(kernel, submissionCount, deadlineMilliseconds ?? .max)
+    mutating func submitAndWait(milliseconds: UInt64?, for batch: WaitBatch) {
+        completionCount = enterKernelToWait(kernel, submissionCount, milliseconds ?? .max)
         submissionCount = 0
     }
 
@@ -136,6 +143,36 @@ extension BenchmarkRing: RingOperations {
     @inline(__always)
     mutating func advance(_ count: Int) { completionCount &-= count }
     mutating func rearmWake() {}
+
+    // MARK: Splicing
+
+    @inline(__always)
+    mutating func prepareReadiness(_ readiness: Readiness, of socket: Int32, tag: OperationTag) {
+        submit(readiness == .readable ? .readable : .writable, socket, 0, tag)
+    }
+
+    @inline(__always)
+    mutating func takePipe() -> PipeID? {
+        guard freePipeCount > 0 else { return nil }
+        freePipeCount &-= 1
+        return freePipes[freePipeCount]
+    }
+
+    @inline(__always)
+    mutating func giveBackPipe(_ pipe: PipeID, isEmpty: Bool) {
+        freePipes[freePipeCount] = pipe
+        freePipeCount &+= 1
+    }
+
+    mutating func spliceIn(from socket: Int32, to pipe: PipeID) -> CallResult {
+        .success(enterKernelToSpliceIn(kernel, socket))
+    }
+
+    mutating func spliceOut(from pipe: PipeID, to socket: Int32, count: Int) -> CallResult {
+        .success(enterKernelToSpliceOut(kernel, socket, count))
+    }
+
+    func readableBytes(_ socket: Int32) -> Int { enterKernelToCountReadable(kernel, socket) }
 
     // MARK: Sockets
 

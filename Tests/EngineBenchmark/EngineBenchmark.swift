@@ -35,7 +35,13 @@ struct EngineBenchmark {
         // Nothing is taken down: the process ends with the run.
         let snapshot = Unmanaged.passRetained(snapshot(of: scenario)).takeUnretainedValue()
         _ = link.pointee.mailbox.put(snapshot.view)
-        let worker = Worker(ring: BenchmarkRing(kernel: kernel), index: 0, link: link, sessionCapacity: 4096)
+        let worker = Worker(
+            ring: BenchmarkRing(kernel: kernel),
+            index: 0,
+            link: link,
+            sessionCapacity: 4096,
+            splicePolicy: scenario.splicePolicy
+        )
         guard var worker else { fail("no address space for sessions") }
         warmUp(&worker, kernel, units: scenario.unitsToWarmUp)
         let before = kernel.pointee.units

@@ -5,6 +5,7 @@ struct Scenario {
     enum Unit: String {
         case request
         case buffer
+        case splice
         case connection
     }
 
@@ -14,8 +15,9 @@ struct Scenario {
     var connections = 1
     var requestBytes = 100
     var responseBytes = 100
-    /// Buffers that one turn may bring to one receive.
-    var burst = 1
+    /// Buffers that one completion of a receive may bring; one completion a turn.
+    var buffersPerReceive = 1
+    var splicePolicy = SplicePolicy.standard
     var idleTimeoutMilliseconds = 0
     var unitsToWarmUp = 2000
     var unitsToMeasure = 20_000
@@ -24,7 +26,14 @@ struct Scenario {
         Scenario(name: "request-1-connection", unit: .request),
         Scenario(name: "request-50-connections", unit: .request, connections: 50, idleTimeoutMilliseconds: 60_000),
         // One answer without end.
-        Scenario(name: "bulk-1-connection", unit: .buffer, responseBytes: .max / 2, burst: 8),
+        Scenario(
+            name: "bulk-copied",
+            unit: .buffer,
+            responseBytes: .max / 2,
+            buffersPerReceive: 8,
+            splicePolicy: .never
+        ),
+        Scenario(name: "bulk-spliced", unit: .splice, responseBytes: .max / 2, buffersPerReceive: 8),
         Scenario(name: "connection", unit: .connection, connections: 1000, unitsToMeasure: 5000),
     ]
 }
