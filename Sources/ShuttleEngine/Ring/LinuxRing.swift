@@ -308,7 +308,7 @@ extension LinuxRing: RingOperations {
     mutating func submitAndWait(milliseconds: UInt64?, for batch: WaitBatch) {
         restoreBlocking()
         let canWaitForMore = capabilities.hasMinimumWait && batch.completions > 1
-        let completions = canWaitForMore ? batch.completions : 1
+        let completions = canWaitForMore ? batch.completions : min(batch.completions, 1)
         let minimumWait = canWaitForMore ? batch.microseconds : 0
         guard let milliseconds else {
             return submitted(shuttle_submit_and_wait(ring, completions, nil, minimumWait))
@@ -391,9 +391,12 @@ extension LinuxRing: RingOperations {
 
     // MARK: Sockets
 
-    mutating func openSocket(for address: UnsafePointer<SocketAddress>) -> CallResult {
+    mutating func openSocket(for address: UnsafePointer<SocketAddress>, withData: Bool) -> CallResult {
         let opened = Socket.openStream(family: address.pointee.family)
-        if case .success(let socket) = opened { Socket.setStreamOptions(socket) }
+        if case .success(let socket) = opened {
+            Socket.setStreamOptions(socket)
+            if withData { Socket.deferAcknowledgement(socket) }
+        }
         return opened
     }
 

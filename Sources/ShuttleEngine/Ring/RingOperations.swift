@@ -75,8 +75,9 @@ protocol RingOperations: ~Copyable {
     mutating func spliceOut(from pipe: PipeID, to socket: Int32, count: Int) -> CallResult
 
     // Sockets; calls that return at once.
-    /// A blocking TCP socket for connecting to `address`, options set.
-    mutating func openSocket(for address: UnsafePointer<SocketAddress>) -> CallResult
+    /// A blocking TCP socket for connecting to `address`, options set. `withData`: a send follows as soon as it is
+    /// connected, so the handshake's last acknowledgement can travel with it.
+    mutating func openSocket(for address: UnsafePointer<SocketAddress>, withData: Bool) -> CallResult
     /// Takes a waiting connection of a non-blocking listener without waiting.
     mutating func acceptNow(on listener: Int32) -> CallResult
     /// Sends the end of the stream after what was sent.

@@ -27,6 +27,12 @@ enum Socket {
         _ = setOption(socket, Int32(IPPROTO_TCP), TCP_KEEPCNT, Keepalive.count)
     }
 
+    /// The handshake's last acknowledgement waits for the first data. On a socket that connects TCP_DEFER_ACCEPT, tcp(7),
+    /// does just that.
+    static func deferAcknowledgement(_ socket: Int32) {
+        _ = setOption(socket, Int32(IPPROTO_TCP), TCP_DEFER_ACCEPT, 1)
+    }
+
     static func setOption(_ socket: Int32, _ level: Int32, _ name: Int32, _ value: Int32) -> CallResult {
         var value = value
         return result(of: setsockopt(socket, level, name, &value, socklen_t(MemoryLayout<Int32>.size)))

@@ -9,14 +9,17 @@ struct SessionSlot {
     var isOccupied: Bool
     var isDirty: Bool
     var isStarved: Bool
+    var awaitsFirstReceive: Bool
     var hasConnectTimedOut: Bool
     var closesDownstreamByReset: Bool
     var closesUpstreamByReset: Bool
     var isCountedAsEstablished: Bool
-    /// Links of the free list, the dirty list, and the list of sessions that wait for buffers.
+    /// Links of the free list, the dirty list, the list of sessions whose connect is due, and of those that wait for
+    /// buffers.
     var nextFree: UInt32
     var nextDirty: UInt32
     var nextStarved: UInt32
+    var nextConnecting: UInt32
     var previousStarved: UInt32
 
     var session: Session

@@ -3,10 +3,12 @@
 
 /// Completions to collect before a turn begins.
 struct WaitBatch: Equatable {
-    /// At least 1. More than 1 asks to wait for so many, but no longer than `microseconds`.
+    /// 0 does not wait, 1 waits for the first. More ask to wait for so many, but no longer than `microseconds`.
     var completions: UInt32
     var microseconds: UInt32
 
+    /// What there is.
+    @inline(__always) static var none: WaitBatch { WaitBatch(completions: 0, microseconds: 0) }
     @inline(__always) static var first: WaitBatch { WaitBatch(completions: 1, microseconds: 0) }
 }
 

@@ -95,6 +95,7 @@ extension Worker where Ring: ~Copyable {
         if place.isNew {
             timers.register(place.index)
             slot.pointee.isDirty = false
+            slot.pointee.awaitsFirstReceive = false
         }
         counters.pointee.active.addAsOnlyWriter(1)
         link.pointee.sessions.addAsOnlyWriter(1)
@@ -102,9 +103,10 @@ extension Worker where Ring: ~Copyable {
             to: SessionSlot(
                 generation: place.generation,
                 isOccupied: true,
-                // The slot's last session may have left it on the list.
+                // The slot's last session may have left it on a list.
                 isDirty: slot.pointee.isDirty,
                 isStarved: false,
+                awaitsFirstReceive: slot.pointee.awaitsFirstReceive,
                 hasConnectTimedOut: false,
                 closesDownstreamByReset: false,
                 closesUpstreamByReset: false,
@@ -112,6 +114,7 @@ extension Worker where Ring: ~Copyable {
                 nextFree: SessionTable.none,
                 nextDirty: slot.pointee.nextDirty,
                 nextStarved: SessionTable.none,
+                nextConnecting: slot.pointee.nextConnecting,
                 previousStarved: SessionTable.none,
                 session: Session(),
                 downstream: socket,
@@ -127,11 +130,11 @@ extension Worker where Ring: ~Copyable {
                 upstreamClock: IdleClock(now: now),
                 service: table.pointee.record,
                 serviceCounters: counters,
-                backend: nil,
+                backend: backend,
                 backendCounters: nil
             )
         )
         touch(place.index)
-        connect(place.index, to: backend)
+        connectAfterFirstReceive(place.index)
     }
 }

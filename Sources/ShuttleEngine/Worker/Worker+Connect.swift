@@ -4,6 +4,41 @@ import Glibc
 import Synchronization
 
 extension Worker where Ring: ~Copyable {
+    /// The connect waits for one turn, in which what the client has said already is received: then its backend need
+    /// not be told that the connection stands before it gets that.
+    mutating func connectAfterFirstReceive(_ index: UInt32) {
+        let slot = sessions[index]
+        guard !slot.pointee.awaitsFirstReceive else { return }
+        slot.pointee.awaitsFirstReceive = true
+        slot.pointee.nextConnecting = connectingHead
+        connectingHead = index
+    }
+
+    /// The first of those whose receives are prepared now; what is accepted from here on waits for the next turn.
+    @inline(__always)
+    mutating func takeConnecting() -> UInt32 {
+        let head = connectingHead
+        connectingHead = SessionTable.none
+        return head
+    }
+
+    /// Starts the connects that waited for the completions of this turn. A session may have ended meanwhile, and its
+    /// slot may have been given to another, whose connect then does not wait.
+    @inline(__always)
+    mutating func startConnects(_ head: UInt32) {
+        var next = head
+        while next != SessionTable.none {
+            let index = next
+            let slot = sessions[index]
+            next = slot.pointee.nextConnecting
+            slot.pointee.awaitsFirstReceive = false
+            guard slot.pointee.isOccupied, slot.pointee.session.phase == .connecting, slot.pointee.upstream < 0,
+                let backend = slot.pointee.backend
+            else { continue }
+            connect(index, to: backend)
+        }
+    }
+
     /// Starts connecting to a backend whose place is reserved.
     mutating func connect(_ index: UInt32, to backend: UnsafeMutablePointer<BackendRecord>) {
         let slot = sessions[index]
@@ -11,7 +46,7 @@ extension Worker where Ring: ~Copyable {
         slot.pointee.backendCounters = backend.pointee.counters.block(of: self.index)
         slot.pointee.tried.insert(backend.pointee.identifier)
         let address = backend.pointee.address
-        switch ring.openSocket(for: address) {
+        switch ring.openSocket(for: address, withData: slot.pointee.session.flow(from: .downstream).owedBytes > 0) {
         case .failure(let error):
             connectFailed(index, code: error.code)
         case .success(let socket):

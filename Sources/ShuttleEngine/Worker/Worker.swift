@@ -25,6 +25,8 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
 
     // Slots with something due, handled together after a batch so that what arrived in it leaves in one send.
     var dirtyHead = SessionTable.none
+    // Slots whose connect starts after the completions of this turn.
+    var connectingHead = SessionTable.none
     // Sessions that wait for buffers, first come first served.
     var starvedHead = SessionTable.none
     var starvedTail = SessionTable.none
@@ -68,12 +70,17 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
         advanceDirty()
         resumeAccepting()
         if isStopping && isIdle { return false }
-        ring.submitAndWait(milliseconds: nextDeadline.map { $0 > now ? $0 &- now : 0 }, for: waits.batch)
+        let connecting = takeConnecting()
+        ring.submitAndWait(
+            milliseconds: nextDeadline.map { $0 > now ? $0 &- now : 0 },
+            for: connecting == SessionTable.none ? waits.batch : .none
+        )
         let time = ring.nowNanoseconds()
         now = time / 1_000_000
         waits.record(handleCompletions(), elapsed: time &- turnStart)
         turnStart = time
         expireTimers()
+        startConnects(connecting)
         return true
     }
 
