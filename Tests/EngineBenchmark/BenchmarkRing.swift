@@ -176,7 +176,7 @@ extension BenchmarkRing: RingOperations {
 
     // MARK: Sockets
 
-    mutating func openSocket(for address: UnsafePointer<SocketAddress>) -> CallResult {
+    mutating func openSocket(for address: UnsafePointer<SocketAddress>, withData: Bool) -> CallResult {
         .success(enterKernelToOpenSocket(kernel))
     }
 
