@@ -105,7 +105,8 @@ class InstructionsAreJudged(unittest.TestCase):
         for text, words in [
             (PROFILE.replace("TimerWheelV5clear", "15BenchmarkKernelV7deliver"), "15 instructions of the benchmark"),
             (PROFILE.replace("6Worker", "6Shrike"), "no instruction of the worker was counted"),
-            ("", "no instruction of the worker was counted"),
+            (PROFILE.replace("summary: 115", "summary: 130"), "says 130 instructions, its functions have 115"),
+            ("", "says None instructions"),
         ]:
             with self.subTest(words), tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:
                 file.write(text)
