@@ -394,17 +394,22 @@ extension LinuxRing: RingOperations {
     mutating func openSocket(for address: UnsafePointer<SocketAddress>, withData: Bool) -> CallResult {
         let opened = Socket.openStream(family: address.pointee.family)
         if case .success(let socket) = opened {
-            Socket.setStreamOptions(socket)
+            Socket.setNoDelay(socket)
             if withData { Socket.deferAcknowledgement(socket) }
         }
         return opened
     }
 
+    mutating func keepAlive(_ socket: Int32) { Socket.setKeepalive(socket) }
     mutating func acceptNow(on listener: Int32) -> CallResult { Socket.accept(listener) }
     mutating func shutdownWrite(_ socket: Int32) { Socket.shutdownWrite(socket) }
     mutating func close(_ socket: Int32, reset: Bool) {
         if socket == nonBlockingSocket { nonBlockingSocket = -1 }
-        Socket.close(socket, reset: reset)
+        if reset { Socket.dropOnClose(socket) }
+        let entry = nextSubmission()
+        io_uring_prep_close(entry, socket)
+        entry.pointee.flags |= SHUTTLE_SQE_CQE_SKIP_SUCCESS
+        entry.pointee.user_data = OperationTag.close.rawValue
     }
 
     func unacknowledgedBytes(_ socket: Int32) -> Int { Socket.unacknowledgedBytes(socket) }
@@ -415,6 +420,8 @@ extension LinuxRing: RingOperations {
     mutating func shutdown() {
         guard !isReleased else { return }
         isReleased = true
+        // The last closes.
+        while io_uring_sq_ready(ring) > 0, io_uring_submit(ring) > 0 {}
         LinuxRing.discard(ring)
         pipes.closeAll()
         munmap(provided, providedCapacity * MemoryLayout<io_uring_buf>.stride)

@@ -32,7 +32,7 @@ final class ListeningSocket {
         case .success:
             return .success(ListeningSocket(address: address, descriptor: descriptor))
         case .failure(let error):
-            Socket.close(descriptor, reset: false)
+            Socket.close(descriptor)
             return .failure(error)
         }
     }
@@ -45,7 +45,7 @@ final class ListeningSocket {
             _ = Socket.setOption(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, address.isWildcard ? 0 : 1)
         }
         // Set on the listener, so that accepted sockets inherit it without a call each.
-        Socket.setStreamOptions(descriptor)
+        Socket.setNoDelay(descriptor)
         let bound = address.withSockAddr { pointer, length in
             Socket.result(of: bind(descriptor, pointer.assumingMemoryBound(to: sockaddr.self), length))
         }
@@ -61,7 +61,7 @@ final class ListeningSocket {
     }
 
     deinit {
-        Socket.close(descriptor, reset: false)
+        Socket.close(descriptor)
     }
 
     /// Whether binding both would collide though they are not equal.

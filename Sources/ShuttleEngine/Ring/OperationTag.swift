@@ -24,6 +24,8 @@ enum OperationKind: UInt8 {
     /// The source of one direction can be read or its sink written.
     case readinessDownstream
     case readinessUpstream
+    /// The close of a socket; completes only when it failed, which would be our bug.
+    case close
     /// Somebody outside the ring's thread wants it to look at its mailbox.
     case wake
 
@@ -67,5 +69,6 @@ struct OperationTag: Equatable, Hashable {
     var generation: UInt32 { UInt32(truncatingIfNeeded: rawValue) }
 
     static let wake = OperationTag(.wake, slot: 0, generation: 0)
+    static let close = OperationTag(.close, slot: 0, generation: 0)
     static let cancel = OperationTag(.cancel, slot: 0, generation: 0)
 }

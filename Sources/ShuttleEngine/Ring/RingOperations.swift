@@ -78,11 +78,14 @@ protocol RingOperations: ~Copyable {
     /// A blocking TCP socket for connecting to `address`, options set. `withData`: a send follows as soon as it is
     /// connected, so the handshake's last acknowledgement can travel with it.
     mutating func openSocket(for address: UnsafePointer<SocketAddress>, withData: Bool) -> CallResult
+    /// Has the kernel probe a peer that is silent for long.
+    mutating func keepAlive(_ socket: Int32)
     /// Takes a waiting connection of a non-blocking listener without waiting.
     mutating func acceptNow(on listener: Int32) -> CallResult
     /// Sends the end of the stream after what was sent.
     mutating func shutdownWrite(_ socket: Int32)
-    /// Closes; with `reset` the peer sees a reset instead of an end, and what it has not received is dropped.
+    /// Closes with the next submission; with `reset` the peer sees a reset instead of an end, and what it has not
+    /// received is dropped. Its own outcome carries no news.
     mutating func close(_ socket: Int32, reset: Bool)
     /// Bytes sent that the peer's kernel has not acknowledged.
     func unacknowledgedBytes(_ socket: Int32) -> Int

@@ -18,9 +18,13 @@ enum Socket {
         result(of: socket(family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0))
     }
 
-    /// No delay and keepalive; accepted sockets inherit both from their listener.
-    static func setStreamOptions(_ socket: Int32) {
+    /// Accepted sockets inherit it from their listener.
+    static func setNoDelay(_ socket: Int32) {
         _ = setOption(socket, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+    }
+
+    /// The idle time counts from the last packet, also of those before the call.
+    static func setKeepalive(_ socket: Int32) {
         _ = setOption(socket, SOL_SOCKET, SO_KEEPALIVE, 1)
         _ = setOption(socket, Int32(IPPROTO_TCP), TCP_KEEPIDLE, Keepalive.idleSeconds)
         _ = setOption(socket, Int32(IPPROTO_TCP), TCP_KEEPINTVL, Keepalive.intervalSeconds)
@@ -53,12 +57,13 @@ enum Socket {
         _ = Glibc.shutdown(socket, Int32(SHUT_WR))
     }
 
-    /// With `reset` the peer gets RST and what it has not received is dropped: SO_LINGER with time 0, socket(7).
-    static func close(_ socket: Int32, reset: Bool) {
-        if reset {
-            var option = linger(l_onoff: 1, l_linger: 0)
-            _ = setsockopt(socket, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
-        }
+    /// The peer will get RST and what it has not received is dropped: SO_LINGER with time 0, socket(7).
+    static func dropOnClose(_ socket: Int32) {
+        var option = linger(l_onoff: 1, l_linger: 0)
+        _ = setsockopt(socket, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
+    }
+
+    static func close(_ socket: Int32) {
         // EBADF would be our bug: a descriptor closed twice may be somebody else's the second time.
         if Glibc.close(socket) != 0 && errno == EBADF { preconditionFailure("descriptor \(socket) is not open") }
     }

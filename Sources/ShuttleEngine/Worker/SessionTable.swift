@@ -30,6 +30,8 @@ struct SessionSlot {
     var retriesLeft: UInt8
     var tried: TriedBackends
     var connectDeadline: UInt64
+    /// When both sockets get their keepalive; `.max` when they have it.
+    var keepaliveDeadline: UInt64
     var flushDeadline: UInt64
     var flushAcknowledged: UInt64
     var flushPollMilliseconds: UInt64

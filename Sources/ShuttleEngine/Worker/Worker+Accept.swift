@@ -123,6 +123,7 @@ extension Worker where Ring: ~Copyable {
                 retriesLeft: table.pointee.retries,
                 tried: TriedBackends(),
                 connectDeadline: 0,
+                keepaliveDeadline: .max,
                 flushDeadline: 0,
                 flushAcknowledged: 0,
                 flushPollMilliseconds: 0,

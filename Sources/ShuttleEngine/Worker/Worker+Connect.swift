@@ -77,6 +77,7 @@ extension Worker where Ring: ~Copyable {
             slot.pointee.downstreamClock = IdleClock(now: now)
             slot.pointee.upstreamClock = IdleClock(now: now)
             timers.clear(index)
+            slot.pointee.keepaliveDeadline = now &+ Self.keepaliveDelayMilliseconds
             if let reset = slot.pointee.session.resetBy {
                 // The client was gone before; what it had said is delivered none the less.
                 startFlush(index, slot, of: reset.other)

@@ -6,6 +6,8 @@ extension Worker where Ring: ~Copyable {
     /// A reset waits this long for a peer that acknowledges nothing of what came before it.
     static var flushStallMilliseconds: UInt64 { 10_000 }
     static var flushPollMaxMilliseconds: UInt64 { 64 }
+    /// Shorter than the silence after which the kernel probes, so sessions that end before need no keepalive.
+    static var keepaliveDelayMilliseconds: UInt64 { 30_000 }
 
     mutating func expireTimers() {
         while let index = timers.expire(at: now) {
@@ -38,7 +40,7 @@ extension Worker where Ring: ~Copyable {
     mutating func scheduleIdleCheck(_ index: UInt32) {
         let slot = sessions[index]
         let timeouts = slot.pointee.timeouts
-        var next: UInt64?
+        var next = keepaliveDue(slot)
         for side in [Side.downstream, .upstream] {
             let timeout = side == .downstream ? timeouts.clientMilliseconds : timeouts.serverMilliseconds
             guard timeout > 0 else { continue }
@@ -48,6 +50,18 @@ extension Worker where Ring: ~Copyable {
             }
         }
         if let next { timers.set(index, deadline: next) }
+    }
+
+    /// Sets both sockets' keepalive when it is due, for a session that lives long enough to need it; otherwise when
+    /// that is.
+    private mutating func keepaliveDue(_ slot: UnsafeMutablePointer<SessionSlot>) -> UInt64? {
+        let deadline = slot.pointee.keepaliveDeadline
+        guard deadline != .max else { return nil }
+        guard now >= deadline else { return deadline }
+        slot.pointee.keepaliveDeadline = .max
+        ring.keepAlive(slot.pointee.downstream)
+        ring.keepAlive(slot.pointee.upstream)
+        return nil
     }
 
     private func idleVerdict(

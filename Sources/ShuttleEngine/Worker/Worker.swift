@@ -2,6 +2,7 @@
 // are in the extensions: +Accept, +Connect, +Relay, +Close; +Adopt takes up snapshots, +Timers judges time.
 // Leaves to others: every decision about a session (Session), the kernel (the ring it is given).
 
+import Glibc
 import Synchronization
 
 /// Runs sessions on one ring. Generic over the ring, so that the same code runs over a simulated one.
@@ -133,6 +134,8 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
         case .accept: acceptCompleted(completion)
         case .connect: connectCompleted(completion)
         case .wake: ring.rearmWake()
+        // A descriptor closed twice may be somebody else's the second time.
+        case .close: precondition(completion.result != -EBADF, "a closed descriptor was closed")
         case .cancel, nil: break
         }
     }

@@ -71,7 +71,7 @@ import Testing
     /// Round trip through system calls: a socket is bound where it was told to, to a port that was free.
     @Test func systemCallsUnderstandIt() throws {
         let socket = try Socket.openStream(family: AF_INET).get()
-        defer { Socket.close(socket, reset: false) }
+        defer { Socket.close(socket) }
         let wanted = SocketAddress.loopbackIPv4(port: 0)
         let outcome = wanted.withSockAddr { bind(socket, $0.assumingMemoryBound(to: sockaddr.self), $1) }
         #expect(outcome == 0)
