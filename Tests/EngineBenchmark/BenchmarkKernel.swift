@@ -41,11 +41,6 @@ func enterKernelToShutDown(_ kernel: UnsafeMutablePointer<BenchmarkKernel>, _ so
 }
 
 @inline(never)
-func enterKernelToClose(_ kernel: UnsafeMutablePointer<BenchmarkKernel>, _ socket: Int32) {
-    kernel.pointee.close(socket)
-}
-
-@inline(never)
 func enterKernelToSpliceIn(_ kernel: UnsafeMutablePointer<BenchmarkKernel>, _ socket: Int32) -> Int32 {
     kernel.pointee.spliceIn(socket)
 }
@@ -117,7 +112,7 @@ struct BenchmarkKernel {
         later.append(socket)
     }
 
-    fileprivate mutating func close(_ socket: Int32) {
+    private mutating func close(_ socket: Int32) {
         if endpoints[Int(socket)]!.isClient {
             if scenario.unit == .connection { units += 1 }
             clientsToCome += 1
@@ -182,6 +177,8 @@ struct BenchmarkKernel {
             endpoints[socket]!.readiness = submission.tag
             endpoints[socket]!.awaitsSink = submission.operation == .writable
             ready.append(submission.socket)
+        case .close:
+            close(submission.socket)
         case .cancel:
             cancel(submission.tag)
         }

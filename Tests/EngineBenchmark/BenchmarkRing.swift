@@ -15,6 +15,7 @@ struct Submission {
         case send
         case readable
         case writable
+        case close
         /// `tag` is the target's.
         case cancel
     }
@@ -180,9 +181,11 @@ extension BenchmarkRing: RingOperations {
         .success(enterKernelToOpenSocket(kernel))
     }
 
+    mutating func keepAlive(_ socket: Int32) {}
     mutating func acceptNow(on listener: Int32) -> CallResult { .failure(SystemCallError(code: EAGAIN)) }
     mutating func shutdownWrite(_ socket: Int32) { enterKernelToShutDown(kernel, socket) }
-    mutating func close(_ socket: Int32, reset: Bool) { enterKernelToClose(kernel, socket) }
+    @inline(__always)
+    mutating func close(_ socket: Int32, reset: Bool) { submit(.close, socket, 0, .close) }
     func unacknowledgedBytes(_ socket: Int32) -> Int { 0 }
     func acknowledgedBytes(_ socket: Int32) -> UInt64 { 0 }
     func millisecondsSinceSent(_ socket: Int32) -> UInt64 { 0 }
