@@ -57,8 +57,20 @@ let package = Package(
     ]
 )
 
-// scripts/simulate builds the engine alone: it must not wait for the control plane and its packages.
+// scripts/simulate and scripts/check-instructions build the engine alone: they must not wait for the control plane and
+// its packages.
 if let names = Context.environment["SHUTTLE_ONLY_TARGETS"]?.split(separator: " ").map(String.init) {
+    // The benchmark is one module with the engine, so that it cannot be in the same package.
+    if names.contains("EngineBenchmark") {
+        package.targets.append(
+            .executableTarget(
+                name: "EngineBenchmark",
+                dependencies: ["CURing"],
+                path: "Tests/EngineBenchmark",
+                swiftSettings: swiftSettings
+            )
+        )
+    }
     package.targets.removeAll { !names.contains($0.name) }
     package.products.removeAll()
     package.dependencies.removeAll()

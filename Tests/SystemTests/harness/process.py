@@ -154,17 +154,22 @@ class ProcessView:
     def census(self) -> Census:
         listening = sum(len(inodes) for inodes in self.listeners().values())
         everything = self.descriptors()
-        return Census(listening, len(everything) - listening, everything)
+        pipes = sum(target.startswith("pipe:") for target in everything.values())
+        return Census(listening, pipes, len(everything) - listening - pipes, everything)
 
 
 class Census:
-    """Descriptors, counted: those that listen come and go with the configuration, the others with the traffic."""
+    """Descriptors, counted: those that listen come and go with the configuration, the others with the traffic.
 
-    def __init__(self, listening: int, others: int, targets: Mapping[int, str]) -> None:
+    Pipes are opened for spliced traffic and kept for more of it: there is a limit to them, not a return.
+    """
+
+    def __init__(self, listening: int, pipes: int, others: int, targets: Mapping[int, str]) -> None:
         self.listening = listening
+        self.pipes = pipes
         self.others = others
         self.targets = targets
 
     def __str__(self) -> str:
         listed = ", ".join(f"{fd}={target}" for fd, target in sorted(self.targets.items()))
-        return f"{self.listening} listening, {self.others} others ({listed})"
+        return f"{self.listening} listening, {self.pipes} of pipes, {self.others} others ({listed})"

@@ -22,6 +22,8 @@ from .wait import eventually
 ROOT = Path(__file__).resolve().parents[3]
 READY_SECONDS = 15.0
 STOP_SECONDS = 15.0
+#: 64 pipes with two ends each.
+PIPE_DESCRIPTORS_PER_RING = 128
 #: Sessions that a test leaves open are cut after this time at the latest when it stops its shuttled.
 DRAIN_TIMEOUT_MILLISECONDS = 3000
 
@@ -72,6 +74,7 @@ class Shuttled:
         self.process: subprocess.Popen[bytes] | None = None
         self._spawning = spawning
         self._end_was_expected = False
+        self._pipes_max = PIPE_DESCRIPTORS_PER_RING * (rings or os.cpu_count() or 1)
         self._baseline: Census | None = None
         self._services_at_baseline = 0
 
@@ -217,7 +220,8 @@ class Shuttled:
 
         def settled() -> bool:
             now = self.view.census()
-            return now.others <= baseline.others and now.listening == listening
+            pipes_are_bounded = now.pipes <= baseline.pipes + self._pipes_max
+            return now.others <= baseline.others and now.listening == listening and pipes_are_bounded
 
         eventually(
             settled,
