@@ -1,0 +1,42 @@
+"""Owns what the network namespace says of its sockets: who listens, and how many connections there are."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import socket
+import struct
+
+LISTEN = "0A"
+
+
+def listening() -> set[tuple[str, int]]:
+    """Address and port of every IPv4 listener here."""
+    return {(address, port) for address, port, _ in _listeners()}
+
+
+def listening_inodes(address: str) -> set[int]:
+    """What tells the listeners of an address from others that take their place."""
+    return {inode for at, _, inode in _listeners() if at == address}
+
+
+def _listeners() -> list[tuple[str, int, int]]:
+    found = []
+    for line in pathlib.Path("/proc/self/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[3] == LISTEN:
+            address, port = fields[1].split(":")
+            found.append((socket.inet_ntoa(struct.pack("=I", int(address, 16))), int(port, 16), int(fields[9])))
+    return found
+
+
+def in_use() -> int:
+    """Sockets of TCP in this namespace; those in TIME_WAIT, which need no program any more, are not among them."""
+    return parse_in_use(pathlib.Path("/proc/self/net/sockstat").read_text())
+
+
+def parse_in_use(text: str) -> int:
+    found = re.search(r"^TCP: inuse (\d+)", text, re.MULTILINE)
+    if not found:
+        raise ValueError(f"no count of TCP sockets in: {text!r}")
+    return int(found[1])
