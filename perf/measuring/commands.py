@@ -6,12 +6,13 @@ import argparse
 import datetime
 import pathlib
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from measuring import builds, goals, measurement, namespace, peers, report, results, selection
+from measuring import builds, charts, goals, measurement, namespace, peers, report, results, selection
 from measuring.failure import Failure
 from measuring.peers import Kind
 from measuring.stage import end
@@ -68,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
             help=f"an environment variable for {side.upper()}; repeatable",
         )
     compare.set_defaults(command=_compare, quick=False)
+    draw = commands.add_parser("draw", prog="perf/measuring draw", description="Draws the charts of a folder of results.")
+    draw.add_argument("folder", type=pathlib.Path, metavar="FOLDER")
+    draw.set_defaults(command=_draw, list=False)
     for command in (run, compare):
         command.add_argument("--workload", action="append", default=[], metavar="NAME", help="only this; repeatable")
         command.add_argument("--pairs", type=_positive, metavar="N", help=f"interleaved runs of each proxy ({PAIRS})")
@@ -167,9 +171,28 @@ def _measure(options: argparse.Namespace, chosen: Sequence[Workload], kinds: Seq
                 "title": workload.title, "cpu_unit": workload.unit.cpu, "rate_unit": workload.unit.rate, "samples": samples,
             }
             results.write(folder, results.document(facts, settings, measured))
-        print(f"\nresults: {folder}/results.json")
+        if not options.no_charts:
+            # In a process of its own: the library starts threads, which this one cannot any more (see namespace).
+            subprocess.run([sys.executable, str(pathlib.Path(__file__).parent), "draw", str(folder)], check=True)
+        print(f"\nresults{'' if options.no_charts else ' and charts'}: {folder}")
     finally:
         end(keeper)
+
+
+def _draw(options: argparse.Namespace) -> int:
+    content = results.read(options.folder)
+    facts, settings = content["facts"], content["settings"]
+    caption = (
+        f"{facts['date'][:10]}, commit {facts['commit']}, Linux {facts['kernel']}, {facts['cores']} cores, loopback, "
+        f"{facts['congestion_control']}; {settings['pairs']} interleaved rounds of {settings['seconds']} s"
+    )
+    ours = settings["ours"]
+    for workload in selection.workloads(list(content["workloads"])):
+        samples = content["workloads"][workload.name]["samples"]
+        wanted = [goal for goal in goals.GOALS if goal.workload == workload.name and ours == OURS]
+        others = [name for name in samples if name != ours]
+        charts.draw(options.folder / f"{workload.name}.svg", workload, samples, ours, others, wanted, caption)
+    return 0
 
 
 def _seconds(workload: Workload, proxies: int, pairs: int, seconds: int) -> float:

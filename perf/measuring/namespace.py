@@ -30,7 +30,10 @@ _network = pathlib.Path("/proc/sys/net/ipv4")
 
 
 def enter() -> subprocess.Popen[bytes]:
-    """Moves this process to a network namespace and its future children to a PID namespace; returns their keeper."""
+    """Moves this process to a network namespace and its future children to a PID namespace; returns their keeper.
+
+    The kernel then lets this process start no more threads, for those would be in both PID namespaces.
+    """
     _raise_descriptor_limit()
     _with_congestion_control_allowed(_enter_network)
     (_network / "ip_local_port_range").write_text(f"{FIRST_EPHEMERAL_PORT} 65535")

@@ -257,7 +257,7 @@ def _wait_for(is_true: Callable[[], bool], what: str, seconds: float = 20) -> No
     while not is_true():
         if time.monotonic() >= deadline:
             raise RuntimeError(f"waited {seconds:.0f} s in vain until {what}")
-        time.sleep(0.001)
+        time.sleep(0.005)
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import pathlib
 import re
 import socket
 import struct
+from collections.abc import Iterable
 
 LISTEN = "0A"
 
@@ -21,12 +23,19 @@ def listening_inodes(address: str) -> set[int]:
 
 
 def _listeners() -> list[tuple[str, int, int]]:
+    with open("/proc/self/net/tcp", encoding="ascii") as table:
+        return parse_listeners(table)
+
+
+def parse_listeners(table: Iterable[str]) -> list[tuple[str, int, int]]:
+    """The kernel prints listeners before all others, of which there may be many: reading stops at the first of those."""
     found = []
-    for line in pathlib.Path("/proc/self/net/tcp").read_text().splitlines()[1:]:
+    for line in itertools.islice(table, 1, None):
         fields = line.split()
-        if fields[3] == LISTEN:
-            address, port = fields[1].split(":")
-            found.append((socket.inet_ntoa(struct.pack("=I", int(address, 16))), int(port, 16), int(fields[9])))
+        if fields[3] != LISTEN:
+            break
+        address, port = fields[1].split(":")
+        found.append((socket.inet_ntoa(struct.pack("=I", int(address, 16))), int(port, 16), int(fields[9])))
     return found
 
 
