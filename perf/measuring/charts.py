@@ -8,10 +8,12 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from measuring import figures
 from measuring.figures import FIGURES, Interval, Sample
 from measuring.goals import Goal
+from measuring.report import number
 from measuring.workloads import Workload
 
 Samples = Mapping[str, Sequence[Sample]]
@@ -19,40 +21,36 @@ Samples = Mapping[str, Sequence[Sample]]
 OURS, BEST, OTHER, GOAL = "#0b6e8f", "#5b5b66", "#b9b9c3", "#d1495b"
 TICKS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.85, 1, 1.2, 1.5, 2, 3, 5, 10, 20)
 # Ticks nearer to each other than this, as a ratio, would be printed over each other.
-SPREAD_OF_TICKS = 13.0
+SPREAD_OF_TICKS = 10.0
 
 
 @dataclass(frozen=True)
 class Row:
-    """A ratio to draw; `goals` are the limits that it should reach."""
+    """A ratio to draw; `goals` are the limits that it should reach. `is_aside`: to a peer that is not the best."""
 
     label: str
     interval: Interval
     goals: tuple[float, ...] = ()
-    is_main: bool = False
+    is_aside: bool = False
 
 
 def rows(samples: Samples, ours: str, others: Sequence[str], goals: Sequence[Goal]) -> list[Row]:
-    """First the CPU beside each peer, the best of them last; then every other figure beside that one."""
+    """Every figure beside the peer that needs the least CPU, then the CPU beside each of the others."""
     reference = figures.best(samples, others)
     if reference is None:
         return []
     found = []
-    for peer in [*(name for name in others if name != reference), reference]:
-        interval = figures.ratio(samples[ours], samples[peer], "cpu")
-        if interval:
-            is_main = peer == reference
-            limits = _limits(goals, "cpu") if is_main else ()
-            found.append(Row(f"CPU / {peer}", interval, limits, is_main))
     for figure in FIGURES:
-        interval = figures.ratio(samples[ours], samples[reference], figure.name) if figure.name != "cpu" else None
+        interval = figures.ratio(samples[ours], samples[reference], figure.name)
         if interval:
-            found.append(Row(f"{figure.title} / {reference}", interval, _limits(goals, figure.name)))
+            limits = tuple(goal.limit for goal in goals if goal.figure == figure.name and goal.is_ratio)
+            better = " (more is better)" if figure.more_is_better else ""
+            found.append(Row(f"{figure.title}{better}", interval, limits))
+    for peer in others:
+        interval = figures.ratio(samples[ours], samples[peer], "cpu") if peer != reference else None
+        if interval:
+            found.append(Row(f"CPU, to {peer}", interval, is_aside=True))
     return found
-
-
-def _limits(goals: Sequence[Goal], figure: str) -> tuple[float, ...]:
-    return tuple(goal.limit for goal in goals if goal.figure == figure and goal.is_ratio)
 
 
 def draw(
@@ -66,67 +64,68 @@ def draw(
     from matplotlib import pyplot
 
     ratios = rows(samples, ours, others, goals)
-    height = 1.7 + 0.36 * max(len(ratios), len(samples) + 2)
-    picture, (left, right) = pyplot.subplots(
-        1, 2, figsize=(11.5, height), gridspec_kw={"width_ratios": [1, 1.15], "wspace": 0.62}
-    )
+    height = 1.9 + 0.3 * max(len(ratios), 2 * len(samples))
+    picture, (left, right) = pyplot.subplots(1, 2, figsize=(12.5, height))
     try:
-        picture.suptitle(f"{workload.name}: {workload.title}", x=0.02, ha="left", fontweight="bold")
-        _draw_costs(left, workload, samples, ours, figures.best(samples, others))
-        _draw_ratios(right, ratios, ours)
-        picture.text(0.02, 0.01, caption, color=BEST, fontsize=7.5)
-        picture.subplots_adjust(left=0.11, right=0.9, top=1 - 0.75 / height, bottom=0.75 / height)
-        picture.savefig(path, metadata={"Date": None})
+        top, bottom = 1 - 0.85 / height, 0.9 / height
+        left.set_position((0.1, bottom, 0.27, top - bottom))
+        right.set_position((0.61, bottom, 0.26, top - bottom))
+        picture.text(0.015, 1 - 0.32 / height, f"{workload.name}: {workload.title}", fontweight="bold", fontsize=11)
+        reference = figures.best(samples, others)
+        _draw_costs(left, workload, samples, ours, reference)
+        _draw_ratios(right, ratios, f"{ours} / {reference}{', the peer with the least CPU' if len(others) > 1 else ''}")
+        picture.text(0.015, 0.12 / height, caption, color=BEST, fontsize=7.5)
+        picture.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
     finally:
         pyplot.close(picture)
 
 
-def _draw_costs(axes: object, workload: Workload, samples: Samples, ours: str, reference: str | None) -> None:
+def _draw_costs(axes: Any, workload: Workload, samples: Samples, ours: str, reference: str | None) -> None:
     """A bar for the median, a dot for each run, the rate beside it."""
     names = list(samples)
     largest = max(sample["cpu"] for runs in samples.values() for sample in runs)
     for place, name in enumerate(names):
         costs = [sample["cpu"] for sample in samples[name]]
         cost, rate = figures.median(samples[name], "cpu") or 0.0, figures.median(samples[name], "rate") or 0.0
-        axes.barh(place, cost, height=0.62, color=OURS if name == ours else BEST if name == reference else OTHER)
+        axes.barh(place, cost, height=0.6, color=OURS if name == ours else BEST if name == reference else OTHER)
         axes.plot(costs, [place] * len(costs), "o", markersize=3, markerfacecolor="white", markeredgecolor="black",
                   markeredgewidth=0.5)
-        axes.text(largest * 1.04, place, f"{cost:,.4g}\n{rate:,.4g} {workload.unit.rate}" if rate < 1000 else
-                  f"{cost:,.4g}\n{rate:,.0f} {workload.unit.rate}", va="center", fontsize=7.5)
+        axes.annotate(f"{number(cost)} {workload.unit.cpu}\n{number(rate)} {workload.unit.rate}", (1.03, place),
+                      xycoords=("axes fraction", "data"), va="center", fontsize=7.5)
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.set_xlim(0, largest * 1.02)
-    axes.set_xlabel(f"CPU of the proxy, {workload.unit.cpu}: median and runs")
+    axes.set_xlabel(f"CPU of the proxy, {workload.unit.cpu}: median (bar) and runs (dots)")
     _plain(axes)
 
 
-def _draw_ratios(axes: object, ratios: Sequence[Row], ours: str) -> None:
+def _draw_ratios(axes: Any, ratios: Sequence[Row], title: str) -> None:
     """A dot for the median ratio, a line for its interval, a red tick for a goal."""
     if not ratios:
         axes.set_axis_off()
         return
     values = [1.0] + [each for row in ratios for each in (row.interval.low, row.interval.high, *row.goals)]
     low, high = min(values) / 1.06, max(values) * 1.06
+    axes.set_title(title, loc="left", fontsize=9)
     axes.set_xscale("log")
     axes.set_xlim(low, high)
     axes.axvline(1, color="black", linewidth=0.8)
     for place, row in enumerate(ratios):
         interval = row.interval
-        color = OURS if row.is_main or not row.label.startswith("CPU /") else OTHER
+        color = OTHER if row.is_aside else OURS
         axes.plot([interval.low, interval.high], [place, place], color=color, linewidth=3, solid_capstyle="butt")
         axes.plot(interval.median, place, "o", color=color, markersize=6)
         for goal in row.goals:
             axes.plot([goal, goal], [place - 0.35, place + 0.35], color=GOAL, linewidth=2)
-        axes.annotate(f"{interval.median:.2f}  ({interval.low:.2f} to {interval.high:.2f})", (1.02, place),
-                      xycoords=("axes fraction", "data"), va="center", fontsize=7.5,
-                      fontweight="bold" if row.is_main else "normal")
+        axes.annotate(f"{interval.median:.2f}  ({interval.low:.2f} to {interval.high:.2f})", (1.04, place),
+                      xycoords=("axes fraction", "data"), va="center", fontsize=7.5)
     axes.set_yticks(range(len(ratios)), [row.label for row in ratios])
     axes.set_ylim(len(ratios) - 0.4, -0.6)
     ticks = ticks_within(low, high)
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set_xticks([], minor=True)
     has_goals = any(row.goals for row in ratios)
-    axes.set_xlabel(f"ratio of {ours}, 95 % interval{'; red: goal' if has_goals else ''}")
+    axes.set_xlabel(f"ratio: median of the pairs, 95 % interval{'; red: goal' if has_goals else ''}")
     _plain(axes)
 
 
@@ -140,7 +139,7 @@ def ticks_within(low: float, high: float) -> list[float]:
     return sorted(chosen)
 
 
-def _plain(axes: object) -> None:
+def _plain(axes: Any) -> None:
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.grid(axis="x", color="#e6e6ea", linewidth=0.6)
