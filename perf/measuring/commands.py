@@ -8,11 +8,10 @@ import pathlib
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from measuring import builds, charts, goals, measurement, namespace, peers, report, results, selection
+from measuring import builds, charts, goals, measurement, namespace, peers, report, results, scaling, selection
 from measuring.failure import Failure
 from measuring.peers import Kind
 from measuring.stage import end
@@ -25,6 +24,7 @@ SECONDS = 2
 QUICK_PAIRS = 2
 QUICK_SECONDS = 1
 OURS = "shuttled"
+Show = Callable[[Workload, measurement.Samples], None]
 # Exit code of `--validate` when nothing is left to do.
 FINISHED = 3
 PROGRAMS = ("haproxy", "nginx", "iperf3", "wrk")
@@ -104,7 +104,20 @@ def _run(options: argparse.Namespace) -> int:
             goals.judge(goal, samples, OURS, peers_names) for goal in goals.GOALS if goal.workload == workload.name
         )
 
-    _measure(options, chosen, [peers.shuttled(binary, OURS), *kinds], OURS, show)
+    def scale(pairs: int, seconds: int) -> measurement.Samples | None:
+        """Belongs to a run of everything."""
+        if options.workload:
+            return None
+        refusal = scaling.refusal(results.cores())
+        if refusal or options.quick:
+            print(f"\n{refusal or 'scaling over rings: not in a quick run'}")
+            return None
+        samples = scaling.measure(binary, results.cores(), pairs, seconds, _progress)
+        _progress("")
+        print(scaling.report(samples), flush=True)
+        return samples
+
+    _measure(options, chosen, [peers.shuttled(binary, OURS), *kinds], OURS, show, scale)
     if judged:
         print(report.goals(judged))
     return 0
@@ -144,25 +157,22 @@ def _compare_results(options: argparse.Namespace, chosen: Sequence[Workload]) ->
     print(report.apart(old, new, [workload.name for workload in chosen]))
 
 
-def _measure(options: argparse.Namespace, chosen: Sequence[Workload], kinds: Sequence[Kind], ours: str, show: Any) -> None:
+def _measure(
+    options: argparse.Namespace, chosen: Sequence[Workload], kinds: Sequence[Kind], ours: str, show: Show,
+    afterwards: Callable[[int, int], measurement.Samples | None] = lambda *_: None,
+) -> None:
+    """Measures in a namespace; `show` is given each workload's samples, which are written as soon as they are there."""
     pairs = options.pairs or (QUICK_PAIRS if options.quick else PAIRS)
     seconds = options.seconds or (QUICK_SECONDS if options.quick else SECONDS)
+    folder = options.output or RESULTS / datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
     signal.signal(signal.SIGTERM, _interrupt)
     keeper = namespace.enter()
     try:
         facts = results.facts(REPOSITORY, PROGRAMS)
         settings = {"pairs": pairs, "seconds": seconds, "quick": options.quick, "ours": ours}
-        minutes = sum(_seconds(each, len(kinds), pairs, seconds) for each in chosen) / 60
-        print(
-            f"kernel {facts['kernel']}, {facts['cores']} cores, loopback, {facts['congestion_control']}; "
-            + ", ".join(f"{name} {version}" for name, version in facts["programs"].items())
-            + f"\n{pairs} interleaved rounds of {seconds} s for each of {len(kinds)} proxies; about {minutes:.0f} minutes",
-            flush=True,
-        )
-        if options.quick:
-            print("--quick: coarse; intervals of so few runs say little")
         measured: dict[str, dict[str, Any]] = {}
-        folder = options.output or RESULTS / datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
+        expected = sum(_seconds(each, len(kinds), pairs, seconds) for each in chosen)
+        print(_headline(facts, settings, len(kinds), expected), flush=True)
         for workload in chosen:
             samples = measurement.measure(workload, kinds, pairs, seconds, _progress)
             _progress("")
@@ -171,12 +181,27 @@ def _measure(options: argparse.Namespace, chosen: Sequence[Workload], kinds: Seq
                 "title": workload.title, "cpu_unit": workload.unit.cpu, "rate_unit": workload.unit.rate, "samples": samples,
             }
             results.write(folder, results.document(facts, settings, measured))
+        rings = afterwards(pairs, seconds)
+        if rings:
+            results.write(folder, results.document(facts, settings, measured, rings))
         if not options.no_charts:
             # In a process of its own: the library starts threads, which this one cannot any more (see namespace).
             subprocess.run([sys.executable, str(pathlib.Path(__file__).parent), "draw", str(folder)], check=True)
         print(f"\nresults{'' if options.no_charts else ' and charts'}: {folder}")
     finally:
         end(keeper)
+
+
+def _headline(facts: Mapping[str, Any], settings: Mapping[str, Any], proxies: int, expected_seconds: float) -> str:
+    programs = ", ".join(f"{name} {version}" for name, version in facts["programs"].items())
+    lines = [
+        f"kernel {facts['kernel']}, {facts['cores']} cores, loopback, {facts['congestion_control']}; {programs}",
+        f"{settings['pairs']} interleaved rounds of {settings['seconds']} s for each of {proxies} proxies; "
+        f"about {max(1, round(expected_seconds / 60))} min",
+    ]
+    if settings["quick"]:
+        lines.append("--quick: coarse; the intervals of so few runs say little, and nothing is established by them")
+    return "\n".join(lines)
 
 
 def _draw(options: argparse.Namespace) -> int:

@@ -64,16 +64,17 @@ class Bulk:
 
 @dataclass(frozen=True)
 class Requests:
-    """wrk with one thread: requests one after the other on each of its connections, or each on a connection of its own."""
+    """wrk: requests one after the other on each of its connections, or each on a connection of its own."""
 
     connections: int
     answer_bytes: int
     keep_alive: bool = True
     may_fail: bool = False
+    threads: int = 1
 
     def run(self, target: Target) -> Done:
         command = [
-            program("wrk"), "-t1", f"-c{self.connections}", f"-d{target.seconds}s", "--timeout", "10s",
+            program("wrk"), f"-t{self.threads}", f"-c{self.connections}", f"-d{target.seconds}s", "--timeout", "10s",
             "-s", str(CLIENTS / "wrk.lua"),
         ] + ([] if self.keep_alive else ["-H", "Connection: close"])
         command.append(f"http://{target.address}:{target.port}/{self.answer_bytes}")

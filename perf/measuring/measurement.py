@@ -38,7 +38,7 @@ def measure(workload: Workload, kinds: Sequence[Kind], rounds: int, seconds: int
     """Runs every proxy once a round. Those that are not measured stay up, idle, except where memory is counted."""
     samples: Samples = {kind.name: [] for kind in kinds}
     with Stage() as stage:
-        origin = getattr(origins, workload.origin)(stage)
+        origin = origins.start(workload.origin, stage, workload.workers)
         sites = {
             kind.name: Site(f"127.0.1.{number}", workload.services, f"127.0.2.{number}:{origin.port}")
             for number, kind in enumerate(kinds, start=1)

@@ -10,6 +10,7 @@ import pathlib
 import subprocess
 import sys
 from dataclasses import dataclass
+from typing import Literal
 
 from measuring.programs import program
 from measuring.stage import Stage
@@ -20,6 +21,7 @@ BULK_PORT = 9002
 GREETING_PORT = 9003
 SIZES = (100, 4096, 65536)
 GREETING_BYTES = 64
+Kind = Literal["http", "bulk", "greeting"]
 CLIENTS = pathlib.Path(__file__).parent / "clients"
 
 
@@ -29,7 +31,11 @@ class Origin:
     process: subprocess.Popen[bytes]
 
 
-def http(stage: Stage, workers: int = 1) -> Origin:
+def start(kind: Kind, stage: Stage, workers: int = 1) -> Origin:
+    return {"http": lambda: http(stage, workers), "bulk": lambda: bulk(stage), "greeting": lambda: greeting(stage)}[kind]()
+
+
+def http(stage: Stage, workers: int) -> Origin:
     """nginx with answers of fixed sizes at /SIZE, from the page cache."""
     folder = stage.folder / "origin"
     folder.mkdir()

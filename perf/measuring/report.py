@@ -17,11 +17,11 @@ MEGABYTE = 1e6
 def workload(workload: Workload, samples: Samples, ours: str, others: Sequence[str], notes: Sequence[str] = ()) -> str:
     """Figures of each proxy, and the ratios of ours to the best of the others."""
     lines = [f"\n{workload.name}: {workload.title}"]
-    lines += _table(_absolute(workload, samples))
+    lines += table(_absolute(workload, samples))
     reference = figures.best(samples, others)
     if reference:
         lines.append(f"  {ours} / {reference}{', the best of the peers by CPU' if len(others) > 1 else ''}:")
-        lines += _table(_ratios(samples, ours, reference, others), indent="    ")
+        lines += table(_ratios(samples, ours, reference, others), indent="    ")
     return "\n".join(lines + [f"  {note}" for note in notes])
 
 
@@ -73,7 +73,7 @@ def apart(old: Mapping[str, Any], new: Mapping[str, Any], names: Sequence[str]) 
         )
         found = {figure: figures.unpaired_ratio(ours, theirs, figure.name) for figure in FIGURES}
         lines.append(f"\n{name}: {new['workloads'][name]['title']}\n  new / old:")
-        lines += _table([[figure.title, interval(each)] for figure, each in found.items() if each], indent="    ")
+        lines += table([[figure.title, interval(each)] for figure, each in found.items() if each], indent="    ")
     return "\n".join(lines)
 
 
@@ -86,7 +86,7 @@ def goals(judged: Sequence[Judged]) -> str:
             each.goal.workload, each.goal.text, f"{measured.median:.{digits}f}" if measured else "-",
             f"{measured.low:.{digits}f} to {measured.high:.{digits}f}" if measured else "-", each.peer or "", each.verdict,
         ])
-    return "\n".join(["\nGoals (ratio of shuttled to the peer that needs the least CPU)", *_table(rows)])
+    return "\n".join(["\nGoals (ratio of shuttled to the peer that needs the least CPU)", *table(rows)])
 
 
 def interval(found: Interval) -> str:
@@ -100,7 +100,7 @@ def number(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
-def _table(rows: Sequence[Sequence[str]], indent: str = "  ") -> list[str]:
+def table(rows: Sequence[Sequence[str]], indent: str = "  ") -> list[str]:
     """Columns under each other: the first to the left, the others to the right, but words to the left."""
     count = max(len(row) for row in rows)
     padded = [[*row, *[""] * (count - len(row))] for row in rows]

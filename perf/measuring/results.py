@@ -51,9 +51,11 @@ def commit(repository: pathlib.Path) -> str:
 
 
 def document(
-    facts: Mapping[str, Any], settings: Mapping[str, Any], workloads: Mapping[str, Mapping[str, Any]]
+    facts: Mapping[str, Any], settings: Mapping[str, Any], workloads: Mapping[str, Mapping[str, Any]],
+    scaling: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    return {"format": FORMAT, "facts": dict(facts), "settings": dict(settings), "workloads": dict(workloads)}
+    content = {"format": FORMAT, "facts": dict(facts), "settings": dict(settings), "workloads": dict(workloads)}
+    return content if scaling is None else {**content, "scaling": dict(scaling)}
 
 
 def write(folder: pathlib.Path, content: Mapping[str, Any]) -> pathlib.Path:

@@ -6,8 +6,8 @@ Leaves to others how it is carried out (load, measurement) and what it should co
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
+from measuring import origins
 from measuring.load import Bulk, Greetings, Load, Requests
 
 SERVICES = 1000
@@ -31,16 +31,17 @@ CONNECTIONS = Unit("µs/connection", 1e6, "connections/s", 1)
 
 @dataclass(frozen=True)
 class Workload:
-    """`idle` sessions are held open besides; `changes` a second are made during the load."""
+    """`idle` sessions are held open besides; `changes` a second are made during the load; `workers` serve at the origin."""
 
     name: str
     title: str
     unit: Unit
-    origin: Literal["http", "bulk", "greeting"]
+    origin: origins.Kind
     load: Load
     services: int = 1
     idle: int = 0
     changes: float = 0.0
+    workers: int = 1
     quick: bool = False
 
 
