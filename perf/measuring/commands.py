@@ -174,7 +174,9 @@ def _measure(
         expected = sum(_seconds(each, len(kinds), pairs, seconds) for each in chosen)
         print(_headline(facts, settings, len(kinds), expected), flush=True)
         for workload in chosen:
-            samples = measurement.measure(workload, kinds, pairs, seconds, _progress)
+            # A quick run has no time for a warm-up, nor for opening idle sessions twice.
+            rounds = 1 if options.quick and workload.idle else pairs
+            samples = measurement.measure(workload, kinds, rounds, seconds, _progress, warms_up=not options.quick)
             _progress("")
             show(workload, samples)
             measured[workload.name] = {

@@ -34,7 +34,10 @@ def turns(items: Sequence[Item], round_number: int) -> list[Item]:
     return order if round_number % 2 == 0 else order[::-1]
 
 
-def measure(workload: Workload, kinds: Sequence[Kind], rounds: int, seconds: int, progress: Callable[[str], None]) -> Samples:
+def measure(
+    workload: Workload, kinds: Sequence[Kind], rounds: int, seconds: int, progress: Callable[[str], None],
+    warms_up: bool = True,
+) -> Samples:
     """Runs every proxy once a round. Those that are not measured stay up, idle, except where memory is counted."""
     samples: Samples = {kind.name: [] for kind in kinds}
     with Stage() as stage:
@@ -44,7 +47,7 @@ def measure(workload: Workload, kinds: Sequence[Kind], rounds: int, seconds: int
             for number, kind in enumerate(kinds, start=1)
         }
         proxies = {} if workload.idle else {kind.name: kind.start(stage, sites[kind.name]) for kind in kinds}
-        for proxy in proxies.values():
+        for proxy in proxies.values() if warms_up else ():
             _warm_up(proxy, workload)
         for number in range(rounds):
             progress(f"{workload.name}: round {number + 1} of {rounds}")
