@@ -25,11 +25,11 @@ has_program() {
     command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ]
 }
 
-# The first python3 that can import pytest: a version manager's on PATH may lack what Debian's has, and the reverse.
-find_pytest_python() {
+# The first python3 that can import a module: a version manager's on PATH may lack what Debian's has, and the reverse.
+find_python_with() {
     local candidate
     for candidate in python3 /usr/bin/python3 /usr/local/bin/python3; do
-        if command -v "$candidate" >/dev/null 2>&1 && "$candidate" -c 'import pytest' >/dev/null 2>&1; then
+        if command -v "$candidate" >/dev/null 2>&1 && "$candidate" -c "import $1" >/dev/null 2>&1; then
             printf '%s\n' "$candidate"
             return 0
         fi

@@ -15,7 +15,7 @@ liburing_version_min=2.3
 run_packages=(git liburing-dev)
 test_packages=(curl python3 python3-pytest nginx-light libnginx-mod-stream redis-server strace iproute2 shellcheck
     binutils valgrind)
-perf_packages=(nginx-light libnginx-mod-stream iproute2 iperf3 wrk python3)
+perf_packages=(haproxy nginx-light libnginx-mod-stream iproute2 iperf3 wrk python3 python3-matplotlib)
 
 # setup [--dry-run] GROUP...: checks Swift and installs what the groups lack, or only says that it would.
 setup() {
@@ -28,7 +28,7 @@ setup() {
         case "$group" in
             run) wanted+=("${run_packages[@]}") ;;
             test) wanted+=("${run_packages[@]}" "${test_packages[@]}") ;;
-            perf) wanted+=("${run_packages[@]}" "${perf_packages[@]}") ;;
+            perf) wanted+=("${perf_packages[@]}") ;;
             *) fail "unknown group '$group': use run, test or perf" ;;
         esac
     done
@@ -68,7 +68,8 @@ setup_has() {
     local module
     case "$1" in
         liburing-dev) [ -e /usr/include/liburing.h ] || [ -e /usr/local/include/liburing.h ] ;;
-        python3-pytest) find_pytest_python >/dev/null ;;
+        python3-pytest) find_python_with pytest >/dev/null ;;
+        python3-matplotlib) find_python_with matplotlib >/dev/null ;;
         nginx-light) has_program nginx ;;
         libnginx-mod-stream)
             for module in /usr/lib/nginx/modules /usr/lib64/nginx/modules /usr/share/nginx/modules; do
