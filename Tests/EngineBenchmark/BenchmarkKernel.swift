@@ -26,8 +26,10 @@ struct KernelQueues {
 // The ways in. Callgrind stops counting in what is named `enterKernel…`, so these must not call each other.
 
 @inline(never)
-func enterKernelToWait(_ kernel: UnsafeMutablePointer<BenchmarkKernel>, _ count: Int, _ milliseconds: UInt64) -> Int {
-    kernel.pointee.wait(count, milliseconds)
+func enterKernelToWait(_ kernel: UnsafeMutablePointer<BenchmarkKernel>, _ count: Int, _ deadlineMilliseconds: UInt64)
+    -> Int
+{
+    kernel.pointee.wait(count, deadlineMilliseconds)
 }
 
 @inline(never)
@@ -137,7 +139,7 @@ struct BenchmarkKernel {
 
     // MARK: A turn
 
-    fileprivate mutating func wait(_ count: Int, _ milliseconds: UInt64) -> Int {
+    fileprivate mutating func wait(_ count: Int, _ deadlineMilliseconds: UInt64) -> Int {
         queues.clock.pointee += BenchmarkKernel.nanosecondsPerTurn
         completionCount = 0
         for index in 0..<count { start(queues.submissions[index]) }
@@ -151,8 +153,10 @@ struct BenchmarkKernel {
         deliver()
         if completionCount == 0 { deliver() }
         if completionCount == 0 {
-            guard milliseconds != .max else { fatalError("\(scenario.name): the worker waits and nothing will come") }
-            queues.clock.pointee += milliseconds * 1_000_000
+            guard deadlineMilliseconds != .max else {
+                fatalError("\(scenario.name): the worker waits and nothing will come")
+            }
+            queues.clock.pointee = max(queues.clock.pointee, deadlineMilliseconds * 1_000_000)
         }
         return completionCount
     }

@@ -132,8 +132,8 @@ extension BenchmarkRing: RingOperations {
     @inline(__always)
     mutating func prepareCancel(_ target: OperationTag) { submit(.cancel, -1, 0, target) }
 
-    mutating func submitAndWait(milliseconds: UInt64?, for batch: WaitBatch) {
-        completionCount = enterKernelToWait(kernel, submissionCount, milliseconds ?? .max)
+    mutating func submitAndWait(deadlineMilliseconds: UInt64?, for batch: WaitBatch) {
+        completionCount = enterKernelToWait(kernel, submissionCount, deadlineMilliseconds ?? .max)
         submissionCount = 0
     }
 
@@ -144,6 +144,7 @@ extension BenchmarkRing: RingOperations {
     @inline(__always)
     mutating func advance(_ count: Int) { completionCount &-= count }
     mutating func rearmWake() {}
+    mutating func deadlineCame() {}
 
     // MARK: Splicing
 

@@ -30,7 +30,7 @@ struct LinuxRing: ~Copyable {
     private let ring: UnsafeMutablePointer<io_uring>
     private let capabilities: RingCapabilities
     private var pool: BufferPool
-    private var pipes: PipePool
+    var pipes: PipePool
     private let provided: UnsafeMutablePointer<io_uring_buf_ring>
     private let providedCapacity: Int
     /// Buffers the kernel holds and has not filled.
@@ -44,7 +44,7 @@ struct LinuxRing: ~Copyable {
     private let wakeValue: UnsafeMutablePointer<UInt64>
     /// The sink that was spliced to last. Whether splicing to a socket waits is decided by its file, and the ring's
     /// operations must find the file blocking: it is non-blocking from the splice to the next submission.
-    private var nonBlockingSocket: Int32 = -1
+    var nonBlockingSocket: Int32 = -1
     /// Of the timeout that is armed, in milliseconds of the ring's clock; `.max` when there is none.
     private var armedDeadline = UInt64.max
     private let deadlineTime: UnsafeMutablePointer<__kernel_timespec>
@@ -169,7 +169,7 @@ struct LinuxRing: ~Copyable {
     }
 
     @inline(__always)
-    private mutating func nextSubmission() -> UnsafeMutablePointer<io_uring_sqe> {
+    mutating func nextSubmission() -> UnsafeMutablePointer<io_uring_sqe> {
         if let entry = io_uring_get_sqe(ring) { return entry }
         submit()
         guard let entry = io_uring_get_sqe(ring) else { preconditionFailure("the kernel took no submissions") }
@@ -367,48 +367,6 @@ extension LinuxRing: RingOperations {
         let entry = nextSubmission()
         io_uring_prep_read(entry, wakeDescriptor, wakeValue, UInt32(MemoryLayout<UInt64>.size), 0)
         entry.pointee.user_data = OperationTag.wake.rawValue
-    }
-
-    // MARK: Splicing
-
-    @inline(__always)
-    mutating func prepareReadiness(_ readiness: Readiness, of socket: Int32, tag: OperationTag) {
-        let entry = nextSubmission()
-        let mask = readiness == .readable ? POLLIN : POLLOUT
-        io_uring_prep_poll_add(entry, socket, UInt32(truncatingIfNeeded: mask))
-        entry.pointee.user_data = tag.rawValue
-    }
-
-    @inline(__always)
-    mutating func takePipe() -> PipeID? { pipes.take() }
-
-    @inline(__always)
-    mutating func giveBackPipe(_ pipe: PipeID, isEmpty: Bool) { pipes.giveBack(pipe, isEmpty: isEmpty) }
-
-    @inline(__always)
-    mutating func spliceIn(from socket: Int32, to pipe: PipeID) -> CallResult {
-        // The pipe bounds what is moved.
-        Socket.result(of: Int32(truncatingIfNeeded: shuttle_splice_in(socket, pipes.writeEnd(pipe), 1 << 30)))
-    }
-
-    @inline(__always)
-    mutating func spliceOut(from pipe: PipeID, to socket: Int32, count: Int) -> CallResult {
-        if nonBlockingSocket != socket {
-            restoreBlocking()
-            shuttle_set_blocking(socket, false)
-            nonBlockingSocket = socket
-        }
-        return Socket.result(of: Int32(truncatingIfNeeded: shuttle_splice_out(pipes.readEnd(pipe), socket, count)))
-    }
-
-    @inline(__always)
-    func readableBytes(_ socket: Int32) -> Int { Int(shuttle_readable_bytes(socket)) }
-
-    @inline(__always)
-    private mutating func restoreBlocking() {
-        guard nonBlockingSocket >= 0 else { return }
-        shuttle_set_blocking(nonBlockingSocket, true)
-        nonBlockingSocket = -1
     }
 
     // MARK: Sockets

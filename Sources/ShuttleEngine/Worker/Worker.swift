@@ -41,7 +41,10 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
     var hasCut = false
 
     /// `nil` when memory for the sessions cannot be reserved.
-    init?(ring: consuming Ring, index: Int, link: UnsafeMutablePointer<WorkerLink>, sessionCapacity: Int, splicePolicy: SplicePolicy = .standard) {
+    init?(
+        ring: consuming Ring, index: Int, link: UnsafeMutablePointer<WorkerLink>, sessionCapacity: Int,
+        splicePolicy: SplicePolicy = .standard
+    ) {
         let time = ring.nowNanoseconds()
         let now = time / 1_000_000
         guard let sessions = SessionTable(capacity: sessionCapacity) else { return nil }

@@ -27,7 +27,9 @@ final class WorkerThread {
         link.initialize(to: WorkerLink())
         context = .allocate(capacity: 1)
         context.initialize(
-            to: Context(ring: consume ring, index: index, link: link, sessionCapacity: sessionCapacity, splicePolicy: splicePolicy)
+            to: Context(
+                ring: consume ring, index: index, link: link, sessionCapacity: sessionCapacity,
+                splicePolicy: splicePolicy)
         )
     }
 

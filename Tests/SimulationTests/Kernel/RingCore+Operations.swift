@@ -39,7 +39,7 @@ extension RingCore {
         case .receiveDownstream, .receiveUpstream: return pumpReceive(operation)
         case .sendDownstream, .sendUpstream: return pumpSend(operation)
         case .readinessDownstream, .readinessUpstream: return pumpReadiness(operation)
-        case .cancel, .close, .wake: return false
+        case .cancel, .close, .deadline, .wake: return false
         }
     }
 

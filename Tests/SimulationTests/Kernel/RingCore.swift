@@ -74,8 +74,6 @@ final class RingCore {
     /// Until then the worker sleeps unless so many completions have come.
     private var batchDeadline: UInt64 = 0
     private var batchSize = 1
-    /// What the worker takes for the present.
-    var timeTold: UInt64 = 0
     private var wasWaitReady = true
     private var isWakeArmed = true
     private var pendingWakes = 0
@@ -179,9 +177,8 @@ final class RingCore {
     func shutdown() { submit() }
 
     /// The time is counted from what the worker takes for the present: in truth it sleeps here and now.
-    func submitAndWait(_ milliseconds: UInt64?, for batch: WaitBatch = .first) {
+    func submitAndWait(_ deadline: UInt64?, for batch: WaitBatch = .first) {
         submit()
-        let deadline = milliseconds.map { timeTold + $0 }
         waitDeadline = deadline
         // Else it is the same sleep, which the driver has looked into.
         if wasWaitReady {

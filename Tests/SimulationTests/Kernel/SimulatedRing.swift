@@ -7,8 +7,7 @@ struct SimulatedRing: RingOperations, ~Copyable {
     let core: RingCore
 
     func nowNanoseconds() -> UInt64 {
-        core.timeTold = core.network.now
-        return core.network.now * 1_000_000
+        core.network.now * 1_000_000
     }
 
     var bufferSize: Int { core.pool.bufferSize }
@@ -46,14 +45,15 @@ struct SimulatedRing: RingOperations, ~Copyable {
 
     mutating func prepareCancel(_ target: OperationTag) { core.prepareCancel(target) }
 
-    mutating func submitAndWait(milliseconds: UInt64?, for batch: WaitBatch) {
-        core.submitAndWait(milliseconds, for: batch)
+    mutating func submitAndWait(deadlineMilliseconds: UInt64?, for batch: WaitBatch) {
+        core.submitAndWait(deadlineMilliseconds, for: batch)
     }
 
     mutating func peekCompletions() -> Int { core.peekCompletions() }
     func completion(at index: Int) -> Completion { core.completion(at: index) }
     mutating func advance(_ count: Int) { core.advance(count) }
     mutating func rearmWake() { core.rearmWake() }
+    mutating func deadlineCame() {}
 
     mutating func prepareReadiness(_ readiness: Readiness, of socket: Int32, tag: OperationTag) {
         core.prepareReadiness(readiness, socket, tag)
