@@ -198,6 +198,8 @@ struct Flow {
     /// A wait for readiness was armed; from the first one on the flow is spliced.
     mutating func readinessSubmitted() {
         assert(!isReadinessArmed && !isReceiveArmed && !isSendInFlight && queue.isEmpty)
+        // Sends after the proof are none of its steps.
+        if !isSplicing { meter = FlowMeter() }
         flags.formUnion([.splicing, .readinessArmed])
         flags.remove([.ready, .readinessCancelled])
     }

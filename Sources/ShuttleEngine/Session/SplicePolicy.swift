@@ -15,20 +15,24 @@ struct SplicePolicy: Equatable, Sendable {
     var windowSteps: UInt16
     /// Splicing: bytes per step, on average over the window, below which a flow is copied again.
     var bytesPerStepToCopy: UInt32
+    /// A source that has so many bytes at once is worth another step, which saves the wait for its readiness.
+    var bytesToStepAgain: UInt32
 
     static let standard = SplicePolicy(
         isEnabled: true,
         windowBytes: 1 << 20,
         bytesPerSendToSplice: 32 << 10,
         windowSteps: 16,
-        bytesPerStepToCopy: 12 << 10
+        bytesPerStepToCopy: 12 << 10,
+        bytesToStepAgain: 64 << 10
     )
     static let never = SplicePolicy(
         isEnabled: false,
         windowBytes: .max,
         bytesPerSendToSplice: .max,
         windowSteps: .max,
-        bytesPerStepToCopy: 0
+        bytesPerStepToCopy: 0,
+        bytesToStepAgain: .max
     )
 }
 

@@ -6,9 +6,9 @@ import Glibc
 import Synchronization
 
 extension Worker where Ring: ~Copyable {
-    /// A source that has more at once is worth another step, which saves the wait for its readiness.
+    /// Steps of a flow before others take their turn.
     static var stepsPerTurn: Int { 4 }
-    static var bytesToStepAgain: Int { 64 << 10 }
+
     /// Waits for the source or, while bytes are in the pipe, for the sink.
     mutating func awaitReadiness(_ index: UInt32, _ slot: UnsafeMutablePointer<SessionSlot>, from side: Side) {
         let awaitsSink = slot.pointee.session.flow(from: side).owedBytes > 0
@@ -36,7 +36,7 @@ extension Worker where Ring: ~Copyable {
             if slot.pointee.session.flow(from: side).owedBytes == 0, !spliceIn(index, slot, from: side) { return }
             guard spliceOut(index, slot, from: side) else { return }
             steps &-= 1
-        } while steps > 0 && ring.readableBytes(slot.pointee.socket(side)) >= Self.bytesToStepAgain
+        } while steps > 0 && ring.readableBytes(slot.pointee.socket(side)) >= splicePolicy.bytesToStepAgain
         giveBackPipe(slot, from: side)
         slot.pointee.session.withFlow(from: side) { $0.spliceStepEnded() }
     }

@@ -61,7 +61,8 @@ extension SplicePolicy {
         windowBytes: 0,
         bytesPerSendToSplice: 0,
         windowSteps: .max,
-        bytesPerStepToCopy: 0
+        bytesPerStepToCopy: 0,
+        bytesToStepAgain: 1
     )
     /// Changes with every send and every step.
     static let toAndFro = SplicePolicy(
@@ -69,6 +70,7 @@ extension SplicePolicy {
         windowBytes: 0,
         bytesPerSendToSplice: 0,
         windowSteps: 1,
-        bytesPerStepToCopy: .max
+        bytesPerStepToCopy: .max,
+        bytesToStepAgain: 1
     )
 }

@@ -140,7 +140,7 @@ extension RingCore {
             pipes[place].offset = source.readByProxy
             pipes[place].count = count
             source.inPipe = count
-            source.read(count)
+            source.read(count, at: timeTold)
             network.splicing.bytes += count
             network.log.note(network.now, "ring %: % bytes from connection % into a pipe", index, count, source.key)
             return .success(Int32(count))

@@ -186,9 +186,10 @@ final class SimulatedConnection {
         return isDead ? .end : .nothing
     }
 
-    func read(_ count: Int) {
+    /// `time`: what the worker takes for the present, if it reads by itself.
+    func read(_ count: Int, at time: UInt64? = nil) {
         readByProxy += count
-        lastRead = network.now
+        lastRead = max(lastRead, time ?? network.now)
         network.noteProgress()
     }
 

@@ -79,7 +79,6 @@ import Testing
             _ = simulation.run()
             for (index, entry) in simulation.network.splicing.counts.enumerated() { counts[index].count += entry.count }
         }
-        if environmentNumber("SHUTTLE_COUNTS") != nil { for entry in counts { print("\(entry.name): \(entry.count)") } }
         for entry in counts { #expect(entry.count >= 3, "\(entry.name): \(entry.count)") }
     }
 

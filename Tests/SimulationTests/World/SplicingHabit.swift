@@ -9,7 +9,8 @@ extension SplicePolicy {
         windowBytes: 0,
         bytesPerSendToSplice: 0,
         windowSteps: .max,
-        bytesPerStepToCopy: 0
+        bytesPerStepToCopy: 0,
+        bytesToStepAgain: 1
     )
     /// Copies again after every step.
     static let backAtOnce = SplicePolicy(
@@ -17,7 +18,8 @@ extension SplicePolicy {
         windowBytes: .max,
         bytesPerSendToSplice: .max,
         windowSteps: 1,
-        bytesPerStepToCopy: .max
+        bytesPerStepToCopy: .max,
+        bytesToStepAgain: 1
     )
     /// Changes with every send and every step.
     static let toAndFro = SplicePolicy(
@@ -25,7 +27,8 @@ extension SplicePolicy {
         windowBytes: 0,
         bytesPerSendToSplice: 0,
         windowSteps: 1,
-        bytesPerStepToCopy: .max
+        bytesPerStepToCopy: .max,
+        bytesToStepAgain: 1
     )
 
     /// Thresholds in the range of what seeded streams send.
@@ -35,7 +38,8 @@ extension SplicePolicy {
             windowBytes: UInt32(random.pick([0, 1, 100, 1000])),
             bytesPerSendToSplice: UInt32(random.pick([0, 1, 30, 300])),
             windowSteps: UInt16(random.pick([0, 1, 2, 16])),
-            bytesPerStepToCopy: UInt32(random.pick([0, 2, 30, 300]))
+            bytesPerStepToCopy: UInt32(random.pick([0, 2, 30, 300])),
+            bytesToStepAgain: UInt32(random.pick([1, 100, 1000]))
         )
     }
 }
