@@ -6,15 +6,13 @@ struct FlowLimits {
     let bufferSize: Int
     /// Buffers one direction may fill, at least 1; shrinks when the pool runs low.
     let buffers: Int
-    var splicing = SplicePolicy.never
 
     /// A share of what is free, so that many stalled sessions cannot take the last buffers from the others.
     @inline(__always)
-    static func sharing(freeBuffers: Int, bufferSize: Int, splicing: SplicePolicy) -> FlowLimits {
+    static func sharing(freeBuffers: Int, bufferSize: Int) -> FlowLimits {
         FlowLimits(
             bufferSize: bufferSize,
-            buffers: max(1, min(FlowLimits.buffersMax, freeBuffers / FlowLimits.share)),
-            splicing: splicing
+            buffers: max(1, min(FlowLimits.buffersMax, freeBuffers / FlowLimits.share))
         )
     }
 

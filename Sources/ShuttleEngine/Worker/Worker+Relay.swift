@@ -142,8 +142,7 @@ extension Worker where Ring: ~Copyable {
     @inline(__always)
     mutating func advance(_ index: UInt32) {
         let slot = sessions[index]
-        let limits = FlowLimits.sharing(
-            freeBuffers: ring.freeBufferCount, bufferSize: ring.bufferSize, splicing: splicePolicy)
+        let limits = FlowLimits.sharing(freeBuffers: ring.freeBufferCount, bufferSize: ring.bufferSize)
         while true {
             switch slot.pointee.session.nextAction(limits) {
             case .none:

@@ -65,7 +65,11 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
 
     /// One round of the loop; `false` when the worker has stopped.
     mutating func turn() -> Bool {
-        if !link.pointee.mailbox.isEmpty { adopt() }
+        if !link.pointee.mailbox.isEmpty {
+            // Their backends were chosen by the snapshot that ends: nothing is connected by it once it is left.
+            startConnects(takeConnecting())
+            adopt()
+        }
         obeyCommands()
         // Everything due is prepared before the one submission of the turn.
         advanceDirty()

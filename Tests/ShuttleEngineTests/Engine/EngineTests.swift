@@ -152,14 +152,18 @@ struct EngineTests {
 struct SessionCapacityTests {
     @Test func descriptorsAreKeptBack() {
         let large = SessionCapacity(descriptorLimit: 20_000, ringCount: 2)
-        #expect(large.sessionsPerRing(listenerCount: 0) == (20_000 - 256 - 4) / 4)
-        #expect(large.sessionsPerRing(listenerCount: 1000) == (20_000 - 256 - 4 - 1000) / 4)
+        #expect(large.pipesPerRing == 64)
+        let rings = 2 * (2 + 2 * 64)
+        #expect(large.sessionsPerRing(listenerCount: 0) == (20_000 - 256 - rings) / 4)
+        #expect(large.sessionsPerRing(listenerCount: 1000) == (20_000 - 256 - rings - 1000) / 4)
         #expect(large.slotsPerRing == large.sessionsPerRing(listenerCount: 0))
     }
 
     @Test func aSmallLimitKeepsHalfBackAndServesAtLeastOne() {
         let small = SessionCapacity(descriptorLimit: 64, ringCount: 1)
-        #expect(small.sessionsPerRing(listenerCount: 0) == (64 - 32 - 2) / 2)
+        #expect(small.sessionsPerRing(listenerCount: 0) == (64 - 32 - 2 - 2) / 2)
+        #expect(small.pipesPerRing == 1)
+        #expect(SessionCapacity(descriptorLimit: 64, ringCount: 2).pipesPerRing == 0)
         #expect(small.sessionsPerRing(listenerCount: 60) == 1)
     }
 }

@@ -139,7 +139,7 @@ import Testing
     @Test func limitsFollowThePool() {
         var last = 0
         for free in 0...4000 {
-            let limits = FlowLimits.sharing(freeBuffers: free, bufferSize: 16_384, splicing: .never)
+            let limits = FlowLimits.sharing(freeBuffers: free, bufferSize: 16_384)
             #expect(limits.buffers >= 1 && limits.buffers <= FlowLimits.buffersMax)
             #expect(limits.buffers >= last, "more free buffers never mean less")
             #expect(limits.buffers == 1 || limits.buffers * FlowLimits.share <= free)
@@ -147,7 +147,7 @@ import Testing
             last = limits.buffers
         }
         #expect(last == FlowLimits.buffersMax)
-        #expect(FlowLimits.sharing(freeBuffers: 0, bufferSize: 1, splicing: .never).buffers == 1)
+        #expect(FlowLimits.sharing(freeBuffers: 0, bufferSize: 1).buffers == 1)
     }
 
     /// Sessions that stall one after the other take ever smaller shares: so many fit before the pool is empty.
@@ -155,7 +155,7 @@ import Testing
         var free = 8192
         var sessions = 0
         while free > 0 {
-            free -= FlowLimits.sharing(freeBuffers: free, bufferSize: 16_384, splicing: .never).buffers
+            free -= FlowLimits.sharing(freeBuffers: free, bufferSize: 16_384).buffers
             sessions += 1
         }
         #expect(sessions >= 700)

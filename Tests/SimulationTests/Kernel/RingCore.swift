@@ -74,6 +74,8 @@ final class RingCore {
     /// Until then the worker sleeps unless so many completions have come.
     private var batchDeadline: UInt64 = 0
     private var batchSize = 1
+    /// What the worker takes for the present.
+    var timeTold: UInt64 = 0
     private var wasWaitReady = true
     private var isWakeArmed = true
     private var pendingWakes = 0

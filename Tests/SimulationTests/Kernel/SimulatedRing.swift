@@ -7,7 +7,8 @@ struct SimulatedRing: RingOperations, ~Copyable {
     let core: RingCore
 
     func nowNanoseconds() -> UInt64 {
-        core.network.now * 1_000_000
+        core.timeTold = core.network.now
+        return core.network.now * 1_000_000
     }
 
     var bufferSize: Int { core.pool.bufferSize }
