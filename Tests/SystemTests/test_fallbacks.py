@@ -18,6 +18,9 @@ from harness.streams import exchange, random_bytes, random_pieces
 FALLBACKS = {
     "receive-limit": "receive: one at a time",
     "ring-message": "wake-up: eventfd",
+    "bundles": "buffers: a receive fills one",
+    "minimum-wait": "waiting: for the first completion",
+    "splice": "bulk: copied",
 }
 SETTINGS = [*FALLBACKS, ",".join(FALLBACKS)]
 
