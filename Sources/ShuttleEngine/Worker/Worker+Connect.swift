@@ -82,7 +82,7 @@ extension Worker where Ring: ~Copyable {
                 // The client was gone before; what it had said is delivered none the less.
                 startFlush(index, slot, of: reset.other)
             } else {
-                scheduleIdleCheck(index)
+                scheduleFirstIdleCheck(index)
             }
         } else {
             slot.pointee.session.connectFailed()

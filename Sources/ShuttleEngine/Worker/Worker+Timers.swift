@@ -36,6 +36,17 @@ extension Worker where Ring: ~Copyable {
 
     // MARK: Inactivity
 
+    /// For a session that has just been established: nothing has happened yet that its sockets could be asked about.
+    mutating func scheduleFirstIdleCheck(_ index: UInt32) {
+        let slot = sessions[index]
+        var next = slot.pointee.keepaliveDeadline
+        for timeout in [slot.pointee.timeouts.clientMilliseconds, slot.pointee.timeouts.serverMilliseconds]
+        where timeout > 0 {
+            next = min(next, now &+ UInt64(timeout))
+        }
+        timers.set(index, deadline: next)
+    }
+
     /// Judges both sides and sets the time of the next look; ends the session when a side was inactive too long.
     mutating func scheduleIdleCheck(_ index: UInt32) {
         let slot = sessions[index]
