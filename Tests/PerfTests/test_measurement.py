@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import collections
+import http.server
+import json
 import os
+import socketserver
 import subprocess
 import sys
+import threading
+from pathlib import Path
 
-from measuring import accounting, measurement, scaling, sockets
+import pytest
+from measuring import accounting, measurement, peers, scaling, sockets
 
 
 def test_nobody_always_runs_first_or_after_the_same_one() -> None:
@@ -28,16 +34,44 @@ def test_two_builds_take_turns() -> None:
 
 
 def test_times_of_adoption_are_those_of_the_slowest_ring() -> None:
-    statistics = {"rings": [
-        {"adoptions": 3, "adoption_microseconds_p999": 40, "adoption_microseconds_max": 70},
-        {"adoptions": 3, "adoption_microseconds_p999": 90, "adoption_microseconds_max": 95},
-    ]}
+    statistics = [
+        {"ring": 0, "adoptions": 3, "adoption_microseconds_p999": 40, "adoption_microseconds_max": 70},
+        {"ring": 1, "adoptions": 3, "adoption_microseconds_p999": 90, "adoption_microseconds_max": 95},
+    ]
     assert measurement.adoptions(statistics) == {"adoptions": 6, "p999": 90, "max": 95}
 
 
 def test_statistics_that_say_nothing_of_adoption_are_no_error() -> None:
     assert measurement.adoptions(None) is None
     assert measurement.adoptions([{"name": "web", "backends": []}]) is None
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_rings_are_asked_where_shuttled_tells_of_them(tmp_path: Path, is_known: bool) -> None:
+    rings = [{"ring": 0, "adoptions": 3, "adoption_microseconds_p999": 40, "adoption_microseconds_max": 70}]
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if is_known and self.path == "/v1/rings" else 404)
+            self.end_headers()
+            self.wfile.write(json.dumps(rings if is_known else {"status": 404}).encode())
+
+        def address_string(self) -> str:
+            return "a client"
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with socketserver.UnixStreamServer(str(tmp_path / "admin.sock"), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        proxy = object.__new__(peers.Shuttled)
+        proxy._admin = str(tmp_path / "admin.sock")
+        try:
+            assert proxy.statistics() == (rings if is_known else None)
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_the_cpu_time_of_a_process_includes_threads_that_have_ended() -> None:

@@ -94,7 +94,9 @@ def test_a_body_that_is_not_json_is_refused(serving: Shuttled, unchanged: Unchan
 
 def test_what_is_not_there_is_not_found(serving: Shuttled, unchanged: Unchanged) -> None:
     with unchanged:
-        for path in ("/nobody", "/nobody/x", "/base/nobody", "/base/one/more", "/v1/services", "/favicon.ico"):
+        for path in ("/nobody", "/nobody/x", "/base/nobody", "/base/one/more", "/favicon.ico"):
+            serving.admin.get(path).problem(404)
+        for path in ("/v1", "/v1/services", "/v1/rings/", "/v1/rings/0"):
             serving.admin.get(path).problem(404)
         serving.admin.delete("/nobody").problem(404).says("nobody")
         serving.admin.delete("/base/nobody").problem(404).says("nobody")
@@ -110,6 +112,7 @@ def test_what_is_not_there_is_not_found(serving: Shuttled, unchanged: Unchanged)
         ("DELETE", "/", {"GET"}),
         ("PUT", "/", {"GET"}),
         ("PUT", "/_stats", {"GET"}),
+        ("PUT", "/v1/rings", {"GET"}),
         ("DELETE", "/readyz", {"GET"}),
         ("PUT", "/livez", {"GET"}),
         ("PATCH", "/base", {"GET", "PUT", "POST", "DELETE"}),

@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from measuring import accounting, origins, sockets
@@ -197,9 +197,9 @@ class _Changes:
             sample["adoption_max"] = after["max"]
 
 
-def adoptions(statistics_of_rings: Any) -> dict[str, float] | None:
+def adoptions(statistics_of_rings: list[dict[str, Any]] | None) -> dict[str, float] | None:
     """How long rings have spent adopting snapshots, worst ring, in microseconds; None where that is not said."""
-    rings = [ring for ring in _objects(statistics_of_rings) if "adoption_microseconds_p999" in ring]
+    rings = [ring for ring in statistics_of_rings or [] if "adoption_microseconds_p999" in ring]
     if not rings:
         return None
     return {
@@ -207,13 +207,3 @@ def adoptions(statistics_of_rings: Any) -> dict[str, float] | None:
         "p999": max(ring["adoption_microseconds_p999"] for ring in rings),
         "max": max(ring.get("adoption_microseconds_max", 0) for ring in rings),
     }
-
-
-def _objects(tree: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(tree, dict):
-        yield tree
-        for value in tree.values():
-            yield from _objects(value)
-    elif isinstance(tree, list):
-        for value in tree:
-            yield from _objects(value)

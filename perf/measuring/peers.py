@@ -144,7 +144,7 @@ class Shuttled(Proxy):
             raise RuntimeError(f"shuttled answered {status} to a change: {text[:500]}")
 
     def statistics(self) -> Any:
-        status, text = self._ask("GET", "/v1/stats")
+        status, text = self._ask("GET", "/v1/rings")
         return json.loads(text) if status == 200 else None
 
     def _ask(self, method: str, path: str, body: str | None = None) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-// Owns summing what the workers counted.
+// Owns gathering what the workers counted: summed by service, and of each ring by itself.
 
 import Synchronization
 
@@ -23,6 +23,30 @@ extension Engine {
                 backends: backends
             )
         }
+    }
+
+    /// What each ring says of itself, in the order of the rings.
+    public func ringStatistics() -> [RingStatistics] {
+        workers.indices.map { Engine.statistics(ofRing: $0, workers[$0].link) }
+    }
+
+    private static func statistics(ofRing index: Int, _ link: UnsafeMutablePointer<WorkerLink>) -> RingStatistics {
+        let adoptions = link.pointee.adoptions.summary()
+        return RingStatistics(
+            index: index,
+            sessions: link.pointee.sessions.load(ordering: .acquiring),
+            starvations: link.pointee.starvations.load(ordering: .relaxed),
+            acceptPauses: link.pointee.acceptPauses.load(ordering: .relaxed),
+            staleCompletions: link.pointee.staleCompletions.load(ordering: .relaxed),
+            splicedBytes: link.pointee.splicedBytes.load(ordering: .relaxed),
+            adoptions: adoptions.count,
+            adoptionMicrosecondsP999: microsecondsRoundedUp(adoptions.quantileNanoseconds(perMille: 999)),
+            adoptionMicrosecondsMax: microsecondsRoundedUp(adoptions.longestNanoseconds)
+        )
+    }
+
+    static func microsecondsRoundedUp(_ nanoseconds: UInt64) -> UInt64 {
+        nanoseconds / 1000 + (nanoseconds % 1000 == 0 ? 0 : 1)
     }
 
     private static func statistics(

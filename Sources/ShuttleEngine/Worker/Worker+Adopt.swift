@@ -4,12 +4,18 @@ import Synchronization
 
 extension Worker where Ring: ~Copyable {
     /// Takes the newest snapshot and runs on it from the next completion on.
+    ///
+    /// How long no session was served meanwhile is recorded. Accepts that this prepares are submitted with the turn's
+    /// other operations and are not part of that time, unless the submission queue fills up.
     mutating func adopt() {
+        let start = ring.nowNanoseconds()
         guard let next = link.pointee.mailbox.take() else { return }
         view = UnsafePointer(next)
         let entries = next.pointee.listeners
         if listeners.count < entries.count { listeners.grow(to: entries.count) }
         for index in 0..<entries.count { follow(entries[index], at: index) }
+        // Before the acknowledgement: who is told that a change is in effect finds it counted.
+        link.pointee.adoptions.record(ring.nowNanoseconds() &- start)
         acknowledgeIfSettled()
     }
 

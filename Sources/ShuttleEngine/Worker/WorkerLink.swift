@@ -22,6 +22,8 @@ struct WorkerLink: ~Copyable {
     let splicedBytes = Atomic<UInt64>(0)
     /// Times that accepting paused for want of descriptors or slots. Written by the worker.
     let acceptPauses = Atomic<UInt64>(0)
+    /// How long adopting a snapshot took. Written by the worker.
+    let adoptions = DurationHistogram()
 
     /// End every session.
     static let cutCommand: UInt8 = 1 << 0

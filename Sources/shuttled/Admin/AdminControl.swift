@@ -12,6 +12,8 @@ protocol AdminControl: Sendable {
         -> [ServiceConfiguration]
     /// Sorted by name.
     func statistics() async -> [ServiceStatistics]
+    /// In the order of the rings.
+    func ringStatistics() async -> [RingStatistics]
     func readiness() async -> Readiness
 }
 

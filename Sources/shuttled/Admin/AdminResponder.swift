@@ -62,6 +62,8 @@ struct AdminResponder: Sendable {
         switch route {
         case .statistics:
             return await StatisticsResource(control: control).get()
+        case .rings:
+            return await RingsResource(control: control).get()
         case .configuration:
             let resource = ConfigurationResource(control: control)
             return isRead(request) ? await resource.get() : try await resource.put(admitted)

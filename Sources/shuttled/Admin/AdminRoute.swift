@@ -11,6 +11,8 @@ enum AdminRoute: Equatable, Sendable {
     /// `/config` and `/_config`: the whole configuration.
     case configuration
     case health(HealthProbe)
+    /// `/v1/rings`: what each ring has done.
+    case rings
     /// `/{service}`
     case service(String)
     /// `/{service}/{backend}`
@@ -22,7 +24,7 @@ enum AdminRoute: Equatable, Sendable {
     /// The methods that are served, in the order `Allow` lists them. `HEAD` goes where `GET` goes.
     var methods: [HTTPRequest.Method] {
         switch self {
-        case .statistics, .health: return [.get, .head]
+        case .statistics, .health, .rings: return [.get, .head]
         case .configuration: return [.get, .head, .put]
         case .service, .backend: return AdminRoute.everyMethod
         }
@@ -68,12 +70,14 @@ enum AdminRoute: Equatable, Sendable {
         let first = segments[0]
         if ConfigurationNames.reservedForRoutes.contains(first) {
             let route: AdminRoute?
-            switch first {
-            case "config", "_config": route = .configuration
-            case "_stats": route = .statistics
-            default: route = HealthProbe(rawValue: first).map { .health($0) }
+            switch segments {
+            case ["config"], ["_config"]: route = .configuration
+            case ["_stats"]: route = .statistics
+            case ["v1", "rings"]: route = .rings
+            case [first]: route = HealthProbe(rawValue: first).map { .health($0) }
+            default: route = nil
             }
-            guard let route, segments.count == 1 else {
+            guard let route else {
                 throw ProblemDetails(
                     .notFound,
                     "\(Quoted(path)) is not a resource; /\(first) is reserved: no service or backend is below it"

@@ -1,4 +1,5 @@
-// Owns the printed form of statistics: the configuration's fields in their order, then the live ones, backends last.
+// Owns the printed form of statistics: the configuration's fields in their order, then the live ones, backends last; and
+// that of the rings.
 // Leaves to others: gathering them (ControlPlane), and the fields of a configuration (ConfigurationEncoder).
 
 import ShuttleEngine
@@ -27,6 +28,31 @@ enum StatisticsEncoder {
         var writer = JSONWriter()
         write(backend, to: &writer)
         return writer.finish(trailingNewline: true)
+    }
+
+    /// All rings, as `GET /v1/rings` answers.
+    static func bytes(of rings: [RingStatistics]) -> [UInt8] {
+        var writer = JSONWriter(capacity: 64 + rings.count * 320)
+        writer.list { writer in
+            for ring in rings {
+                write(ring, to: &writer)
+            }
+        }
+        return writer.finish(trailingNewline: true)
+    }
+
+    private static func write(_ ring: RingStatistics, to writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.member("ring", ring.index)
+            writer.member("sessions", ring.sessions)
+            writer.member("starvations", ring.starvations)
+            writer.member("accept_pauses", ring.acceptPauses)
+            writer.member("stale_completions", ring.staleCompletions)
+            writer.member("spliced_bytes", ring.splicedBytes)
+            writer.member("adoptions", ring.adoptions)
+            writer.member("adoption_microseconds_p999", ring.adoptionMicrosecondsP999)
+            writer.member("adoption_microseconds_max", ring.adoptionMicrosecondsMax)
+        }
     }
 
     private static func write(_ service: ServiceStatistics, to writer: inout JSONWriter) {

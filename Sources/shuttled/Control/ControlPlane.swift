@@ -76,6 +76,11 @@ actor ControlPlane {
         dataPlane.statistics()
     }
 
+    /// What every ring says of itself.
+    func ringStatistics() -> [RingStatistics] {
+        dataPlane.ringStatistics()
+    }
+
     func readiness() -> Readiness {
         Readiness(checks: [
             (

@@ -22,6 +22,7 @@ protocol DataPlane: AnyObject {
     func setHealth(service: String, backend: String, isUp: Bool)
     func recordCheck(service: String, backend: String, succeeded: Bool)
     func statistics() -> [ServiceStatistics]
+    func ringStatistics() -> [RingStatistics]
     /// Closes every listener; `progress` says when it is done.
     func stopAccepting() -> Epoch
     func cutSessions()
@@ -70,6 +71,7 @@ final class EngineDataPlane: DataPlane {
     }
 
     func statistics() -> [ServiceStatistics] { engine.statistics() }
+    func ringStatistics() -> [RingStatistics] { engine.ringStatistics() }
     func stopAccepting() -> Epoch { engine.stopAccepting() }
     func cutSessions() { engine.cutSessions() }
     func stop() { engine.stop() }

@@ -120,6 +120,30 @@ struct EngineTests {
         #expect(registry.entries(serving: [:]).map(\.generation) == [2], "a place is recognised as given away")
     }
 
+    /// When a change is complete, every ring has counted its adoption.
+    @Test func ringsCountTheirAdoptions() throws {
+        let address = try Self.freeAddress()
+        let engine = try Engine(options: Engine.Options(ringCount: 2))
+        #expect(engine.ringStatistics().map(\.adoptions) == [0, 0])
+        engine.start()
+        defer { engine.stop() }
+        try Self.complete(engine.commit(engine.prepare([Self.service("a", at: address)])), on: engine)
+        let before = engine.ringStatistics()
+        #expect(before.map(\.index) == [0, 1])
+        try Self.complete(engine.commit(engine.prepare([Self.service("b", at: address)])), on: engine)
+        let after = engine.ringStatistics()
+        for (before, after) in zip(before, after) {
+            #expect(before.adoptions >= 1 && after.adoptions == before.adoptions + 1)
+            // Reading the clock alone takes some nanoseconds.
+            #expect(after.adoptionMicrosecondsMax >= max(1, after.adoptionMicrosecondsP999))
+            #expect(after.sessions == 0 && after.splicedBytes == 0)
+        }
+    }
+
+    @Test func microsecondsAreRoundedUp() {
+        #expect([0, 1, 999, 1000, 1001, .max].map(Engine.microsecondsRoundedUp) == [0, 1, 1, 1, 2, .max / 1000 + 1])
+    }
+
     @Test func statisticsFollowTheConfiguration() throws {
         let address = try Self.freeAddress()
         let engine = try Engine(options: Engine.Options(ringCount: 2))

@@ -73,6 +73,37 @@ import Testing
         #expect(text(StatisticsEncoder.bytes(of: [ServiceStatistics]())) == "[]\n")
     }
 
+    @Test func statisticsOfRings() {
+        let expected = """
+            [
+              {
+                "ring": 0,
+                "sessions": 11,
+                "starvations": 12,
+                "accept_pauses": 13,
+                "stale_completions": 14,
+                "spliced_bytes": 15,
+                "adoptions": 16,
+                "adoption_microseconds_p999": 17,
+                "adoption_microseconds_max": 18
+              },
+              {
+                "ring": 1,
+                "sessions": 21,
+                "starvations": 22,
+                "accept_pauses": 23,
+                "stale_completions": 24,
+                "spliced_bytes": 25,
+                "adoptions": 26,
+                "adoption_microseconds_p999": 27,
+                "adoption_microseconds_max": 28
+              }
+            ]
+
+            """
+        #expect(text(StatisticsEncoder.bytes(of: FakeControl.rings)) == expected)
+    }
+
     /// What was read can be changed and written back.
     @Test func statisticsReadAsConfiguration() throws {
         let statistics = FakeControl.statistics(of: FakeControl.web)

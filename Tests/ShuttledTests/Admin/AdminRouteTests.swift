@@ -24,6 +24,8 @@ import Testing
         arguments: [
             ("/", .statistics), ("/_stats", .statistics), ("/config", .configuration), ("/_config", .configuration),
             ("/livez", .health(.livez)), ("/readyz", .health(.readyz)), ("/healthz", .health(.healthz)),
+            ("/v1/rings", .rings), ("/v1/%72ings", .rings), ("/web/rings", .backend(service: "web", name: "rings")),
+            ("/rings", .service("rings")), ("/v1%2Frings", .service("v1/rings")),
             ("/web", .service("web")), ("/web/one", .backend(service: "web", name: "one")),
             ("/web/config", .backend(service: "web", name: "config")),
             ("/Config", .service("Config")), ("/config.json", .service("config.json")), ("/...", .service("...")),
@@ -37,7 +39,8 @@ import Testing
 
     @Test(arguments: [
         "//", "/web/", "/web//one", "//web", "/config/", "/config/x", "/_stats/x", "/livez/x", "/metrics", "/v1",
-        "/v1/services", "/dashboard", "/openapi.json", "/metrics/x", "/a/b/c", "/.", "/..", "/web/..", "/web/.",
+        "/v1/services", "/v1/rings/", "/v1/rings/0", "/v1/Rings", "/v1/config", "/v1//rings", "/V1/rings/0",
+        "/dashboard", "/openapi.json", "/metrics/x", "/a/b/c", "/.", "/..", "/web/..", "/web/.",
         "/../config", "/./config", "/%2e%2e", "/web/%2E", "/%2e%2E/config", "/a/b/c/",
     ])
     func pathsLeadNowhere(_ path: String) {
@@ -63,6 +66,7 @@ import Testing
         arguments: [
             ("/", "GET, HEAD"), ("/_stats", "GET, HEAD"), ("/config", "GET, HEAD, PUT"), ("/_config", "GET, HEAD, PUT"),
             ("/livez", "GET, HEAD"), ("/readyz", "GET, HEAD"), ("/healthz", "GET, HEAD"),
+            ("/v1/rings", "GET, HEAD"),
             ("/web", "GET, HEAD, PUT, POST, DELETE"), ("/web/one", "GET, HEAD, PUT, POST, DELETE"),
         ])
     func methodsAreAllowedOrListed(_ path: String, _ allowed: String) throws {

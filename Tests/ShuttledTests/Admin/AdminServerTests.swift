@@ -47,13 +47,27 @@ import Testing
         }
     }
 
+    @Test func ringsAreRead() async throws {
+        try await AdminFixture.run { admin async throws in
+            let response = try await admin.request("GET", "/v1/rings")
+            #expect(response.status == 200)
+            #expect(response["content-type"] == "application/json")
+            #expect(response["cache-control"] == "no-store")
+            #expect(response.body == String(decoding: StatisticsEncoder.bytes(of: FakeControl.rings), as: UTF8.self))
+            #expect(admin.control.wereCallsOnLoop, "control is asked on its own thread")
+            let refused = try await admin.request("PUT", "/v1/rings", body: "[]")
+            #expect(refused.status == 405)
+            #expect(refused["allow"] == "GET, HEAD")
+        }
+    }
+
     @Test func whatIsNotThereIsNotFound() async throws {
         try await AdminFixture.run { admin async throws in
             for (path, type, word) in [
                 ("/nobody", "unknown-service", "nobody"), ("/nobody/x", "unknown-service", "nobody"),
                 ("/web/nobody", "unknown-backend", "nobody"), ("/web/", "not-found", "slash"),
                 ("/a/b/c", "not-found", "3"),
-                ("/metrics", "not-found", "metrics"),
+                ("/metrics", "not-found", "metrics"), ("/v1/nothing", "not-found", "v1"),
             ] {
                 for method in path.hasPrefix("/web/n") || path.hasPrefix("/n")
                     ? ["GET", "DELETE"] : ["GET", "DELETE", "PUT"]
@@ -74,6 +88,7 @@ import Testing
         try await AdminFixture.run { admin async throws in
             for path in [
                 "/", "/_stats", "/config", "/_config", "/web", "/web/one", "/livez", "/readyz", "/healthz", "/nobody",
+                "/v1/rings", "/v1/nothing",
             ] {
                 let get = try await admin.request("GET", path)
                 let connection = try await admin.connect()

@@ -72,6 +72,11 @@ final class FakeControl: AdminControl {
         return services.map(Self.statistics)
     }
 
+    func ringStatistics() async -> [RingStatistics] {
+        noteThread()
+        return FakeControl.rings
+    }
+
     func readiness() async -> shuttled.Readiness { state.withLock { $0.readiness } }
 
     private func noteThread() {
@@ -121,6 +126,15 @@ final class FakeControl: AdminControl {
                     active: 25, checkSuccesses: 26, checkFailures: 27
                 )
             }
+        )
+    }
+
+    /// Rings in which every number is another one.
+    static let rings = [10, 20].map { first in
+        RingStatistics(
+            index: first / 10 - 1, sessions: first + 1, starvations: UInt64(first + 2), acceptPauses: UInt64(first + 3),
+            staleCompletions: UInt64(first + 4), splicedBytes: UInt64(first + 5), adoptions: UInt64(first + 6),
+            adoptionMicrosecondsP999: UInt64(first + 7), adoptionMicrosecondsMax: UInt64(first + 8)
         )
     }
 

@@ -108,6 +108,7 @@ final class FakeDataPlane: DataPlane, Sendable {
     }
 
     func statistics() -> [ServiceStatistics] { [] }
+    func ringStatistics() -> [RingStatistics] { [] }
 
     func stopAccepting() -> Epoch {
         state.withLock {

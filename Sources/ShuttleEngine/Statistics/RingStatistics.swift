@@ -1,0 +1,23 @@
+// Owns the values in which the rings' own counts are reported; gathering them is Engine+Statistics's.
+
+/// What one ring has done since it was started.
+public struct RingStatistics: Sendable, Equatable {
+    public var index: Int
+    /// Sessions now.
+    public var sessions: Int
+    /// Receives that found no buffer.
+    public var starvations: UInt64
+    /// Times that accepting paused for want of descriptors or slots.
+    public var acceptPauses: UInt64
+    /// Completions that came after their slot was given away.
+    public var staleCompletions: UInt64
+    /// Bytes that the kernel moved without their passing through this process.
+    public var splicedBytes: UInt64
+    /// Snapshots adopted.
+    public var adoptions: UInt64
+    /// The time that 99.9 % of the adoptions did not exceed: rounded up, and at most an eighth too large. With fewer
+    /// than 1000 adoptions it is that of the longest.
+    public var adoptionMicrosecondsP999: UInt64
+    /// The longest adoption, rounded up.
+    public var adoptionMicrosecondsMax: UInt64
+}
