@@ -10,8 +10,12 @@ enum BundleProbe {
     private static let group: UInt16 = 1
     private static let tag: UInt64 = 1
 
-    /// `false` when anything was not as it must be.
-    static func keepsOrder() -> Bool {
+    /// The order in which the buffers are provided: the last first, so that a kernel that counts on from an identifier
+    /// fails.
+    static let order = (0..<bufferCount).reversed().map { UInt16($0) }
+
+    /// `false` when anything was not as it must be. Buffers are expected to be filled in the order `expected`.
+    static func keepsOrder(expected: [UInt16] = order) -> Bool {
         var sizes = LinuxRing.Sizes()
         sizes.submissions = 8
         sizes.completions = 64
@@ -34,18 +38,17 @@ enum BundleProbe {
         let provided = mapping.bindMemory(to: io_uring_buf_ring.self, capacity: 1)
         io_uring_buf_ring_init(provided)
         return withUnsafeTemporaryAllocation(byteCount: bufferCount * bufferSize, alignment: 8) { memory in
-            receives(ring, pair, into: memory, provided)
+            receives(ring, pair, into: memory, provided, expected)
         }
     }
 
-    /// The buffers are provided from the last to the first, so that a kernel that counts on from an identifier fails.
     private static func receives(
         _ ring: UnsafeMutablePointer<io_uring>,
         _ pair: (Int32, Int32),
         into memory: UnsafeMutableRawBufferPointer,
-        _ provided: UnsafeMutablePointer<io_uring_buf_ring>
+        _ provided: UnsafeMutablePointer<io_uring_buf_ring>,
+        _ expected: [UInt16]
     ) -> Bool {
-        let order = (0..<bufferCount).reversed().map { UInt16($0) }
         for (position, identifier) in order.enumerated() {
             io_uring_buf_ring_add(
                 provided,
@@ -72,14 +75,14 @@ enum BundleProbe {
             var remaining = portion
             while remaining > 0 {
                 guard let received = RingProbe.nextCompletion(ring, tag: tag), received.result > 0,
-                    let first = received.buffer, order.indices.contains(place), first == order[place]
+                    let first = received.buffer, expected.indices.contains(place), first == expected[place]
                 else { return false }
                 var count = Int(received.result)
                 while count > 0 {
-                    guard order.indices.contains(place) else { return false }
+                    guard expected.indices.contains(place) else { return false }
                     let piece = min(count, bufferSize)
                     for offset in 0..<piece {
-                        guard memory[Int(order[place]) * bufferSize + offset] == sent else { return false }
+                        guard memory[Int(expected[place]) * bufferSize + offset] == sent else { return false }
                         sent &+= 1
                     }
                     count -= piece
