@@ -26,10 +26,13 @@ struct KernelQueues {
 // The ways in. Callgrind stops counting in what is named `enterKernel…`, so these must not call each other.
 
 @inline(never)
-func enterKernelToWait(_ kernel: UnsafeMutablePointer<BenchmarkKernel>, _ count: Int, _ deadlineMilliseconds: UInt64)
-    -> Int
-{
-    kernel.pointee.wait(count, deadlineMilliseconds)
+func enterKernelToWait(
+    _ kernel: UnsafeMutablePointer<BenchmarkKernel>,
+    _ count: Int,
+    _ deadlineMilliseconds: UInt64,
+    for batch: WaitBatch
+) -> Int {
+    kernel.pointee.wait(count, deadlineMilliseconds, for: batch)
 }
 
 @inline(never)
@@ -139,7 +142,8 @@ struct BenchmarkKernel {
 
     // MARK: A turn
 
-    fileprivate mutating func wait(_ count: Int, _ deadlineMilliseconds: UInt64) -> Int {
+    /// A wait for several that is limited in time contents itself with what there is.
+    fileprivate mutating func wait(_ count: Int, _ deadlineMilliseconds: UInt64, for batch: WaitBatch) -> Int {
         queues.clock.pointee += BenchmarkKernel.nanosecondsPerTurn
         completionCount = 0
         for index in 0..<count { start(queues.submissions[index]) }
@@ -151,8 +155,9 @@ struct BenchmarkKernel {
             complete(Completion(tag: tag, result: socket))
         }
         deliver()
-        if completionCount == 0 { deliver() }
-        if completionCount == 0 {
+        let needed = batch.microseconds > 0 ? 1 : Int(batch.completions)
+        if completionCount < needed { deliver() }
+        if completionCount < needed {
             guard deadlineMilliseconds != .max else {
                 fatalError("\(scenario.name): the worker waits and nothing will come")
             }

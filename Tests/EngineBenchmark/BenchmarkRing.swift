@@ -123,7 +123,7 @@ extension BenchmarkRing: RingOperations {
     }
 
     @inline(__always)
-    mutating func prepareSend(_ socket: Int32, _ queue: BufferQueue, tag: OperationTag) -> Int {
+    mutating func prepareSend(_ socket: Int32, _ queue: BufferQueue, waits: Bool, tag: OperationTag) -> Int {
         let (_, bytes) = pool.pieces(of: queue, into: vectors, limit: BenchmarkRing.piecesMax)
         submit(.send, socket, bytes, tag)
         return bytes
@@ -133,7 +133,7 @@ extension BenchmarkRing: RingOperations {
     mutating func prepareCancel(_ target: OperationTag) { submit(.cancel, -1, 0, target) }
 
     mutating func submitAndWait(deadlineMilliseconds: UInt64?, for batch: WaitBatch) {
-        completionCount = enterKernelToWait(kernel, submissionCount, deadlineMilliseconds ?? .max)
+        completionCount = enterKernelToWait(kernel, submissionCount, deadlineMilliseconds ?? .max, for: batch)
         submissionCount = 0
     }
 

@@ -280,14 +280,14 @@ extension LinuxRing: RingOperations {
     }
 
     @inline(__always)
-    mutating func prepareSend(_ socket: Int32, _ queue: BufferQueue, tag: OperationTag) -> Int {
+    mutating func prepareSend(_ socket: Int32, _ queue: BufferQueue, waits: Bool, tag: OperationTag) -> Int {
         if messageCount == LinuxRing.messagesMax { submit() }
         // First the entry: taking it may submit, after which messages start anew.
         let entry = nextSubmission()
         precondition(messageCount < LinuxRing.messagesMax)
         let pieces = vectors + messageCount &* LinuxRing.piecesMax
         let (count, bytes) = pool.pieces(of: queue, into: pieces, limit: LinuxRing.piecesMax)
-        let flags = Int32(MSG_WAITALL) | Int32(MSG_NOSIGNAL)
+        let flags = Int32(MSG_NOSIGNAL) | (waits ? Int32(MSG_WAITALL) : Int32(MSG_DONTWAIT))
         if count == 1 {
             io_uring_prep_send(entry, socket, pieces[0].iov_base, pieces[0].iov_len, flags)
         } else {
@@ -315,7 +315,7 @@ extension LinuxRing: RingOperations {
         if let deadlineMilliseconds, batch.completions > 0, deadlineMilliseconds < armedDeadline {
             armDeadline(deadlineMilliseconds)
         }
-        let canWaitForMore = capabilities.hasMinimumWait && batch.completions > 1
+        let canWaitForMore = batch.completions > 1 && (capabilities.hasMinimumWait || batch.microseconds == 0)
         let completions = canWaitForMore ? batch.completions : min(batch.completions, 1)
         submitted(shuttle_submit_and_wait(ring, completions, canWaitForMore ? batch.microseconds : 0))
     }

@@ -45,8 +45,10 @@ protocol RingOperations: ~Copyable {
     /// or a cancellation; `hasMore` tells whether it stays armed. Rings without byte limits receive once.
     /// `expectsDelay`: nothing is there yet, as on a socket just connected.
     mutating func prepareReceive(_ socket: Int32, byteLimit: Int, expectsDelay: Bool, tag: OperationTag)
-    /// Sends the beginning of `queue`; returns the bytes asked for. Completes with fewer only when something failed.
-    mutating func prepareSend(_ socket: Int32, _ queue: BufferQueue, tag: OperationTag) -> Int
+    /// Sends the beginning of `queue`; returns the bytes asked for. With `waits`, completes with fewer only when
+    /// something failed. Without, completes while it is submitted, with what the socket takes there and then: fewer
+    /// bytes, or EAGAIN for none.
+    mutating func prepareSend(_ socket: Int32, _ queue: BufferQueue, waits: Bool, tag: OperationTag) -> Int
     mutating func prepareCancel(_ target: OperationTag)
 
     /// Submits what is prepared and waits for completions, at most until `deadlineMilliseconds`; it may end earlier

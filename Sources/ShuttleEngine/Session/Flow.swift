@@ -59,6 +59,8 @@ struct Flow {
         static let readinessArmed = Flags(rawValue: 1 << 11)
         static let readinessCancelled = Flags(rawValue: 1 << 12)
         static let ready = Flags(rawValue: 1 << 13)
+        static let sinkFull = Flags(rawValue: 1 << 14)
+        static let sendWaits = Flags(rawValue: 1 << 15)
     }
 
     // MARK: What is
@@ -80,6 +82,17 @@ struct Flow {
 
     /// Everything the source said has been sent on, and it will say nothing more.
     @inline(__always) var isDelivered: Bool { isSourceEnded && owedBytes == 0 && !isSendInFlight }
+
+    /// The next send waits until the sink has taken all of it. One that is small and goes to a sink that took the last
+    /// one does not: it completes while it is submitted, with what the sink takes there and then.
+    @inline(__always)
+    func nextSendWaits(bufferSize: Int) -> Bool { flags.contains(.sinkFull) || Int(owedBytes) > bufferSize }
+
+    /// Nothing is due when the send in flight has completed: it leaves nothing behind, the source is being received
+    /// from and has not ended. Its completion may be looked at together with the next one.
+    @inline(__always) var canLookAtSendLater: Bool {
+        owedBytes == sendingBytes && isReceiveArmed && flags.isDisjoint(with: [.sourceEnded, .bulk, .discarding])
+    }
 
     @inline(__always) var wantsSend: Bool { owedBytes > 0 && !isSendInFlight && !isDiscarding && !isSplicing }
 
@@ -163,15 +176,31 @@ struct Flow {
         if cleanly { flags.insert(.sourceEndedCleanly) }
     }
 
-    mutating func sendSubmitted(_ bytes: Int, _ policy: SplicePolicy) {
+    @inline(__always)
+    mutating func sendSubmitted(_ bytes: Int, waits: Bool = true, _ policy: SplicePolicy) {
         assert(sendingBytes == 0 && bytes > 0)
         sendingBytes = UInt32(truncatingIfNeeded: bytes)
+        if waits { flags.insert(.sendWaits) } else { flags.remove(.sendWaits) }
         if policy.isEnabled, meter.sent(bytes, policy) { flags.insert(.bulk) }
     }
 
-    /// `count` bytes were taken by the sink; fewer than submitted says that the next send will tell why.
+    /// Whether a send of which `count` bytes were taken met an error that keeps silent about itself: one that waits
+    /// ends early for no other reason.
+    @inline(__always)
+    func wasCutShort(after count: Int) -> Bool {
+        count > 0 && count < Int(sendingBytes) && flags.contains(.sendWaits)
+    }
+
+    /// `count` bytes were taken by the sink; fewer than submitted says that it is full, if the send did not wait, and
+    /// else that the next send will tell why.
+    @inline(__always)
     mutating func sendCompleted(_ count: Int) {
         assert(count <= Int(sendingBytes) && count <= Int(owedBytes))
+        let isShort = count < Int(sendingBytes)
+        let didWait = flags.contains(.sendWaits)
+        if isShort != didWait {
+            if isShort { flags.insert(.sinkFull) } else { flags.remove(.sinkFull) }
+        }
         sendingBytes = 0
         owedBytes &-= UInt32(truncatingIfNeeded: count)
     }

@@ -56,6 +56,12 @@ struct Session {
     @inline(__always)
     func flow(from side: Side) -> Flow { side == .downstream ? upward : downward }
 
+    /// Whether nothing is due when the sends in flight have completed.
+    @inline(__always) var canLookAtSendsLater: Bool {
+        phase == .established && resetBy == nil && (!upward.isSendInFlight || upward.canLookAtSendLater)
+            && (!downward.isSendInFlight || downward.canLookAtSendLater)
+    }
+
     /// Whether no completion of this session is outstanding.
     var isQuiet: Bool {
         !isConnectInFlight && !upward.isReceiveArmed && !downward.isReceiveArmed && !upward.isSendInFlight

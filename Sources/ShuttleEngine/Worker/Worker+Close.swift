@@ -14,6 +14,7 @@ extension Worker where Ring: ~Copyable {
         let session = slot.pointee.session
         slot.pointee.session.closeSubmitted()
         timers.clear(index)
+        mustLookAtSends = true
         if session.isConnectInFlight { ring.prepareCancel(OperationTag(.connect, slot: index, generation: generation)) }
         cancel(.downstream, of: session, index, generation)
         cancel(.upstream, of: session, index, generation)

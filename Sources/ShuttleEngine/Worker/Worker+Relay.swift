@@ -100,7 +100,7 @@ extension Worker where Ring: ~Copyable {
         guard let slot = sessions.slot(of: completion.tag) else { return countStale() }
         let index = completion.tag.slot
         let count = Int(max(0, completion.result))
-        if count > 0, count < Int(slot.pointee.session.flow(from: side.other).sendingBytes) {
+        if slot.pointee.session.flow(from: side.other).wasCutShort(after: count) {
             slot.pointee.session.sendCutShort(to: side)
         }
         slot.pointee.session.withFlow(from: side.other) {
@@ -110,11 +110,7 @@ extension Worker where Ring: ~Copyable {
         if count > 0 { countBytes(count, to: side, slot) }
         if slot.pointee.session.phase == .closing { return closeJoin(index) }
         if completion.result > 0 {
-            if side == .downstream {
-                slot.pointee.downstreamClock.sent(now: now)
-            } else {
-                slot.pointee.upstreamClock.sent(now: now)
-            }
+            sentNow(to: side, slot)
         } else {
             switch -completion.result {
             case EINTR, EAGAIN, ECANCELED: break
@@ -143,11 +139,14 @@ extension Worker where Ring: ~Copyable {
     mutating func advance(_ index: UInt32) {
         let slot = sessions[index]
         let limits = FlowLimits.sharing(freeBuffers: ring.freeBufferCount, bufferSize: ring.bufferSize)
+        var hasSent = false
         while true {
             switch slot.pointee.session.nextAction(limits) {
             case .none:
+                if hasSent && !mustLookAtSends && !slot.pointee.session.canLookAtSendsLater { mustLookAtSends = true }
                 return
             case .send(let side):
+                hasSent = true
                 send(index, slot, to: side)
             case .receive(let side, let byteLimit):
                 let isFirst = !slot.pointee.session.flow(from: side).hasReceived
@@ -187,12 +186,20 @@ extension Worker where Ring: ~Copyable {
 
     @inline(__always)
     private mutating func send(_ index: UInt32, _ slot: UnsafeMutablePointer<SessionSlot>, to side: Side) {
+        let waits = slot.pointee.session.flow(from: side.other).nextSendWaits(bufferSize: ring.bufferSize)
         let bytes = ring.prepareSend(
             slot.pointee.socket(side),
             slot.pointee.session.flow(from: side.other).queue,
+            waits: waits,
             tag: OperationTag(.send(side), slot: index, generation: slot.pointee.generation)
         )
-        slot.pointee.session.withFlow(from: side.other) { $0.sendSubmitted(bytes, splicePolicy) }
+        if waits { mustLookAtSends = true } else { sendsAtOnce &+= 1 }
+        slot.pointee.session.withFlow(from: side.other) { $0.sendSubmitted(bytes, waits: waits, splicePolicy) }
+        sentNow(to: side, slot)
+    }
+
+    @inline(__always)
+    func sentNow(to side: Side, _ slot: UnsafeMutablePointer<SessionSlot>) {
         if side == .downstream {
             slot.pointee.downstreamClock.sent(now: now)
         } else {

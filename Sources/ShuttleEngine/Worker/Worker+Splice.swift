@@ -98,11 +98,7 @@ extension Worker where Ring: ~Copyable {
                 wasCutShort = count < flow.owedBytes
                 slot.pointee.session.withFlow(from: side) { $0.splicedOut(Int(count)) }
                 countBytes(Int(count), to: sink, slot)
-                if sink == .downstream {
-                    slot.pointee.downstreamClock.sent(now: now)
-                } else {
-                    slot.pointee.upstreamClock.sent(now: now)
-                }
+                sentNow(to: sink, slot)
                 if count > 0 { continue }
                 slot.pointee.session.withFlow(from: side) { $0.spliceStepEnded() }
                 return false

@@ -37,6 +37,10 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
     /// Paused listeners try again then even when nothing was freed here.
     var acceptRetryAt: UInt64 = 0
     var hasFreedDescriptor = false
+    /// Sends of this turn that complete while they are submitted.
+    var sendsAtOnce: UInt32 = 0
+    /// Something is due as soon as a send of this turn has completed.
+    var mustLookAtSends = false
     var isStopping = false
     var hasCut = false
 
@@ -71,6 +75,9 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
             adopt()
         }
         obeyCommands()
+        sendsAtOnce = 0
+        // A turn that waits for many looks at its sends with them.
+        mustLookAtSends = waits.batch != .first
         // Everything due is prepared before the one submission of the turn.
         advanceDirty()
         ring.replenish()
@@ -79,11 +86,15 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
         resumeAccepting()
         if isStopping && isIdle { return false }
         let connecting = takeConnecting()
-        let deadline = nextDeadline
+        let batch = mustLookAtSends ? waits.batch : .first(beside: sendsAtOnce)
+        var deadline = nextDeadline
         let isDue = deadline.map { $0 <= now } ?? false
+        if !mustLookAtSends, sendsAtOnce > 0 {
+            deadline = min(deadline ?? .max, now &+ Self.sendsUnseenMilliseconds)
+        }
         ring.submitAndWait(
             deadlineMilliseconds: deadline,
-            for: isDue || connecting != SessionTable.none ? .none : waits.batch
+            for: isDue || connecting != SessionTable.none ? .none : batch
         )
         let time = ring.nowNanoseconds()
         now = time / 1_000_000
@@ -107,6 +118,10 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
         if starvedHead != SessionTable.none, ring.freeBufferCount > 0 { deadline = now }
         return deadline
     }
+
+    /// Sends that complete while they are submitted would end every wait at once, for a turn in which nothing is due: they
+    /// are looked at with what comes next, and at the latest after this time, so that they count as sent.
+    private static var sendsUnseenMilliseconds: UInt64 { 10 }
 
     private mutating func obeyCommands() {
         let commands = link.pointee.commands.load(ordering: .acquiring)

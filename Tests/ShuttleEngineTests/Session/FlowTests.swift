@@ -68,6 +68,53 @@ import Testing
         #expect(flow.owedBytes == 15 && flow.wantsSend && !flow.isSendInFlight)
     }
 
+    /// A sink that took less than a send which did not wait is waited for until it has taken one whole.
+    @Test func fullSinksAreWaitedFor() {
+        var flow = Flow()
+        flow.received(70)
+        #expect(!flow.nextSendWaits(bufferSize: 70))
+        #expect(flow.nextSendWaits(bufferSize: 69), "more than a buffer is no small send")
+        flow.sendSubmitted(70, waits: false, .never)
+        #expect(!flow.wasCutShort(after: 60), "a send that does not wait may be short")
+        flow.sendCompleted(60)
+        #expect(flow.owedBytes == 10 && flow.nextSendWaits(bufferSize: 70))
+        flow.sendSubmitted(10, waits: true, .never)
+        #expect(flow.wasCutShort(after: 4), "a send that waits was cut short by an error")
+        #expect(!flow.wasCutShort(after: 0), "which says so itself when nothing was taken")
+        flow.sendCompleted(4)
+        #expect(flow.nextSendWaits(bufferSize: 70))
+        flow.sendSubmitted(6, waits: true, .never)
+        #expect(!flow.wasCutShort(after: 6))
+        flow.sendCompleted(6)
+        flow.received(70)
+        #expect(!flow.nextSendWaits(bufferSize: 70))
+        flow.sendSubmitted(70, waits: false, .never)
+        flow.sendCompleted(0)
+        #expect(flow.owedBytes == 70 && flow.nextSendWaits(bufferSize: 70))
+    }
+
+    /// Everything that would be due once the send has completed has its completion looked at without delay.
+    @Test func completionsThatMayWait() {
+        func sending(_ change: (inout Flow) -> Void = { _ in }) -> Flow {
+            var flow = Flow()
+            flow.receiveSubmitted()
+            flow.received(70)
+            flow.sendSubmitted(70, waits: false, .never)
+            change(&flow)
+            return flow
+        }
+        #expect(sending().canLookAtSendLater)
+        #expect(!sending { $0.received(1) }.canLookAtSendLater, "more is to be sent")
+        #expect(!sending { $0.receiveDisarmed() }.canLookAtSendLater, "the source waits for room")
+        #expect(!sending { $0.sourceEnded(cleanly: true) }.canLookAtSendLater, "the end follows")
+        #expect(!sending { $0.startDiscarding() }.canLookAtSendLater)
+        var bulk = Flow()
+        bulk.receiveSubmitted()
+        bulk.received(1 << 24)
+        bulk.sendSubmitted(1 << 24, .standard)
+        #expect(!bulk.canLookAtSendLater, "it is about to be spliced")
+    }
+
     @Test func endsAfterEverythingWasSent() {
         var flow = Flow()
         flow.received(10)

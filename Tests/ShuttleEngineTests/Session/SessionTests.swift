@@ -16,6 +16,30 @@ import Testing
         return session
     }
 
+    /// Only between two sides that live and have nothing else to do may completions of sends wait.
+    @Test func sendsThatMayBeLookedAtLater() {
+        var session = Session()
+        session.connectSubmitted()
+        session.withFlow(from: .downstream) { $0.receiveSubmitted() }
+        #expect(!session.canLookAtSendsLater, "it connects")
+        session.connected()
+        session.withFlow(from: .upstream) { $0.receiveSubmitted() }
+        #expect(session.canLookAtSendsLater)
+        for side in [Side.downstream, .upstream] {
+            var sending = session
+            sending.withFlow(from: side) {
+                $0.received(50)
+                $0.sendSubmitted(50, waits: false, .never)
+            }
+            #expect(sending.canLookAtSendsLater)
+            var ended = sending
+            ended.endReceived(from: side)
+            #expect(!ended.canLookAtSendsLater)
+            sending.receiveFailed(from: side.other)
+            #expect(!sending.canLookAtSendsLater)
+        }
+    }
+
     @Test func readsTheClientWhileConnecting() {
         var session = Session()
         session.connectSubmitted()

@@ -17,7 +17,8 @@ final class Operation {
     var expectsDelay = false
     /// Readiness: for what.
     var readiness = Readiness.readable
-    /// Send: where the bytes lie until it completes.
+    /// Send: whether it waits until all is taken, and where the bytes lie until it completes.
+    var waits = true
     var pieces: [(start: UnsafeRawPointer, count: Int)] = []
     var total = 0
     var done = 0

@@ -17,6 +17,9 @@ extension RingCore {
         }
         if operation.connection?.sendOperation === operation {
             _ = pump(operation)
+            if !operation.waits, armed.contains(where: { $0 === operation }) {
+                post(operation, operation.done > 0 ? Int32(operation.done) : -EAGAIN)
+            }
         } else if !operation.expectsDelay, network.random.chance(60) {
             if isReceive(operation), provided.isEmpty, network.random.chance(50) {
                 // A buffer is picked before data is looked for.

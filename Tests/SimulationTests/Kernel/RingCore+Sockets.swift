@@ -50,11 +50,12 @@ extension RingCore {
         enqueue(operation)
     }
 
-    func prepareSend(_ descriptor: Int32, _ queue: BufferQueue, _ tag: OperationTag) -> Int {
+    func prepareSend(_ descriptor: Int32, _ queue: BufferQueue, waits: Bool, _ tag: OperationTag) -> Int {
         guard let sink = network.connection(at: descriptor) else { return 0 }
         let side: Side = tag.kind == .sendDownstream ? .downstream : .upstream
         let operation = Operation(.send(side), tag: tag, ring: self, descriptor: descriptor)
         operation.connection = sink
+        operation.waits = waits
         withUnsafeTemporaryAllocation(of: iovec.self, capacity: settings.piecesMax) { vectors in
             let (count, bytes) = pool.pieces(of: queue, into: vectors.baseAddress!, limit: settings.piecesMax)
             for vector in vectors[0..<count] {

@@ -64,6 +64,9 @@ final class RingCore {
     var sessions: [SimulatedSession?] = []
     /// The epoch the worker runs on in this turn; set by the driver.
     var viewEpoch: UInt64 = 0
+    /// The epoch that the worker leaves in this turn, until its submission: connects that waited are started by it, and
+    /// so are the further tries of those that fail at once.
+    var leavingEpoch: UInt64?
     /// Set by the driver when it has told the worker to end sessions.
     var isCut = false
 
@@ -181,11 +184,13 @@ final class RingCore {
     /// The time is counted from what the worker takes for the present: in truth it sleeps here and now.
     func submitAndWait(_ deadline: UInt64?, for batch: WaitBatch = .first) {
         submit()
-        waitDeadline = deadline
+        leavingEpoch = nil
         // Else it is the same sleep, which the driver has looked into.
+        waitDeadline = wasWaitReady ? deadline : [waitDeadline, deadline].compactMap(\.self).min()
         if wasWaitReady {
-            batchSize = settings.hasMinimumWait ? Int(batch.completions) : 1
-            batchDeadline = batchSize > 1 ? network.now + 1 : 0
+            let isLimited = batch.completions <= 1 || batch.microseconds > 0
+            batchSize = isLimited && !settings.hasMinimumWait ? 1 : Int(batch.completions)
+            batchDeadline = isLimited ? (batchSize > 1 ? network.now + 1 : 0) : .max
         }
         wasWaitReady = isBatchReady || isDeadlineReached || batch.completions == 0
         if let deadline, !posted.isEmpty, deadline > network.now, network.random.chance(5) {

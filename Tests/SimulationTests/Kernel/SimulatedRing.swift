@@ -40,8 +40,8 @@ struct SimulatedRing: RingOperations, ~Copyable {
         core.prepareReceive(socket, byteLimit: byteLimit, expectsDelay: expectsDelay, tag)
     }
 
-    mutating func prepareSend(_ socket: Int32, _ queue: BufferQueue, tag: OperationTag) -> Int {
-        core.prepareSend(socket, queue, tag)
+    mutating func prepareSend(_ socket: Int32, _ queue: BufferQueue, waits: Bool, tag: OperationTag) -> Int {
+        core.prepareSend(socket, queue, waits: waits, tag)
     }
 
     mutating func prepareCancel(_ target: OperationTag) { core.prepareCancel(target) }

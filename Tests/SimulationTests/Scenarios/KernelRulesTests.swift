@@ -34,10 +34,11 @@ import Testing
         }
 
         /// Sends `count` bytes of the backend's stream, without a backend: the ledger's objection is not the point.
-        func send(_ count: Int) -> Operation {
+        func send(_ count: Int, waits: Bool = true) -> Operation {
             let operation = Operation(.sendDownstream, tag: Stage.send, ring: ring, descriptor: client.descriptor)
             operation.connection = client
             operation.total = count
+            operation.waits = waits
             operation.pieces = [(UnsafeRawPointer(ring.pool.address(of: 0)), count)]
             client.sendOperation = operation
             ring.enqueue(operation)
@@ -143,6 +144,16 @@ import Testing
         _ = stage.send(80)
         stage.settle()
         #expect(stage.results().map(\.result) == [80])
+    }
+
+    /// One that does not wait completes while it is submitted, with what there is room for.
+    @Test func sendsThatDoNotWait() {
+        let stage = Stage()
+        stage.client.peer = nil
+        _ = stage.send(180, waits: false)
+        #expect(stage.results().map(\.result) == [100], "the kernel's queue holds so many")
+        _ = stage.send(80, waits: false)
+        #expect(stage.results().map(\.result) == [-EAGAIN])
     }
 
     /// A send takes the reset away from the receives.
