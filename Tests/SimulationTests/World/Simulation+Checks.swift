@@ -211,15 +211,25 @@ extension Simulation {
     private func checkChoice(_ session: SimulatedSession, _ port: UInt16) {
         let isFirst = session.triedPorts.isEmpty
         // The client may not be known yet, as that of a slot that was given away within a turn.
-        guard let choice = isFirst ? session.client?.choice : Choice(epoch: session.ring.viewEpoch, loads: loads())
+        let ring = session.ring
+        guard
+            let choice = isFirst
+                ? session.client?.choice : Choice(epoch: ring.leavingEpoch ?? ring.viewEpoch, loads: loads())
         else { return noteTurnIfExact(session, port) }
         let epoch = Int(choice.epoch)
         guard
             let service = control.history[epoch].values.first(where: { plan in
                 plan.backends.contains { $0.port == port }
-            }), let present = choice.loads[port]
+            })
         else {
             return network.violate(.balance, "port \(port) is not a backend in epoch \(epoch)")
+        }
+        guard let present = choice.loads[port] else {
+            // Removed by the change that the ring is about to take up.
+            if isFirst || ring.leavingEpoch == nil {
+                network.violate(.balance, "port \(port) is not a backend any more, after epoch \(epoch)")
+            }
+            return
         }
         let weight = service.backends.first { $0.port == port }?.weight ?? 0
         if weight == 0 || !present.isUp {

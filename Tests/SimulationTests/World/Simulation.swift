@@ -157,7 +157,10 @@ final class Simulation {
     private func turn(_ index: Int) -> Bool {
         guard !hasEnded[index], rings[index].isRunnable else { return false }
         turns += 1
-        if !links[index].pointee.mailbox.isEmpty { rings[index].viewEpoch = control.epoch }
+        if !links[index].pointee.mailbox.isEmpty {
+            rings[index].leavingEpoch = rings[index].viewEpoch
+            rings[index].viewEpoch = control.epoch
+        }
         if !workers[index].turn() { hasEnded[index] = true }
         checkAfterTurn(index)
         return true
