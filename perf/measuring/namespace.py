@@ -7,6 +7,7 @@ by the kernel when this one ends, however it ends.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import pathlib
@@ -66,7 +67,9 @@ def _with_congestion_control_allowed(action: Callable[[], None]) -> None:
         if CONGESTION_CONTROL in allowed.split():
             action()
             return
-        subprocess.run(["modprobe", "-q", "tcp_cubic"], check=False)
+        # A machine without modprobe has it built in, or says in the next step that it has not.
+        with contextlib.suppress(FileNotFoundError):
+            subprocess.run(["modprobe", "-q", "tcp_cubic"], check=False)
         try:
             _overwrite(file.fileno(), f"{allowed} {CONGESTION_CONTROL}")
             action()
