@@ -1,6 +1,7 @@
-// Owns the table of configuration fields: their names on the wire, their order, kinds and ranges. Decoding, encoding,
-// validation and suggestions all read this one table; a new field is one line here and a property of its struct.
-// Leaves to others: the values (ServiceConfiguration, BackendConfiguration), and what is checked beyond one field.
+// Owns what a field of the configuration is: its name on the wire, the kind of its value and where that lives, when it
+// is there. Decoding, encoding, validation, suggestions and what a change is said to be all read tables of them.
+// Leaves to others: the tables (ConfigurationObject), the values (ServiceConfiguration, BackendConfiguration), what is
+// checked beyond one field (ConfigurationRules).
 
 /// What an address is used for, which decides what it may be.
 public enum AddressRole: Sendable {
@@ -12,8 +13,18 @@ public enum AddressRole: Sendable {
     case connectOrNone
 }
 
+/// When a field is there.
+public enum FieldPresence: Sendable {
+    /// Leaving it out is an error.
+    case required
+    /// Left out it has its default, and it is printed always: what clients have relied on from the start.
+    case always
+    /// Left out it has its default, and it is printed where it differs: a configuration shows what was decided in it.
+    case whereNotDefault
+}
+
 /// One field of a configuration object.
-public struct ConfigurationField<Object>: Sendable {
+public struct ConfigurationField<Object: Sendable>: Sendable {
     /// Where in the object a value lives.
     public typealias Path<Value> = any WritableKeyPath<Object, Value> & Sendable
 
@@ -24,20 +35,29 @@ public struct ConfigurationField<Object>: Sendable {
         case integer(Path<Int>, ClosedRange<Int>)
         /// As `integer`, in milliseconds.
         case milliseconds(Path<Int>, ClosedRange<Int>)
-        case balance(Path<BalanceAlgorithm>)
+        case boolean(Path<Bool>)
+        /// One of the words of an enumeration; made with `choice(_:)`.
+        case word(WordAccess<Object>)
+        case text(Path<String>, TextRule)
+        case texts(Path<[String]>, TextListRule)
+        /// An object with fields of its own; made with `object(_:)`.
+        case nested(any NestedAccess<Object>)
         case backends(Path<[BackendConfiguration]>)
     }
 
     /// The name on the wire.
     public let name: String
     public let kind: Kind
-    /// Whether leaving it out is an error; otherwise the default of the struct's `init` holds.
-    public let isRequired: Bool
+    public let presence: FieldPresence
 
-    init(_ name: String, _ kind: Kind, isRequired: Bool = false) {
+    init(_ name: String, _ kind: Kind, _ presence: FieldPresence = .whereNotDefault) {
         self.name = name
         self.kind = kind
-        self.isRequired = isRequired
+        self.presence = presence
+    }
+
+    public var isRequired: Bool {
+        presence == .required
     }
 
     /// What a value must be, as the end of a sentence that starts with "it must be".
@@ -55,61 +75,52 @@ public struct ConfigurationField<Object>: Sendable {
             return "an integer from \(range.lowerBound) to \(range.upperBound)"
         case .milliseconds(_, let range):
             return "an integer from \(range.lowerBound) to \(range.upperBound) (milliseconds)"
-        case .balance:
-            return BalanceAlgorithm.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: " or ")
+        case .boolean:
+            return "true or false"
+        case .word(let access):
+            return ConfigurationField.joined(access.words.map { "\"\($0)\"" }, "or")
+        case .text(_, let rule):
+            return rule.requirement
+        case .texts(_, let rule):
+            return rule.requirement
+        case .nested(let access):
+            return "an object with the fields \(ConfigurationField.joined(access.fieldNames, "and"))"
         case .backends:
             return "a list of backends"
         }
     }
+
+    private static func joined(_ words: [String], _ conjunction: String) -> String {
+        guard words.count > 1 else {
+            return words.joined()
+        }
+        return words.dropLast().joined(separator: ", ") + " \(conjunction) \(words[words.count - 1])"
+    }
 }
 
-/// A configuration struct whose fields are listed in a table.
-public protocol ConfigurationObject: Sendable {
-    /// What messages call such an object.
-    static var objectName: String { get }
-    /// The fields in the order they are printed.
-    static var fields: [ConfigurationField<Self>] { get }
-    /// Names that such an object cannot have, although they are well formed.
-    static var reservedNames: Set<String> { get }
-}
+extension ConfigurationField where Object: ConfigurationObject {
+    /// Whether the field's value is another in `first` than in `second`. Backends are objects of their own.
+    public func differs(_ first: Object, _ second: Object) -> Bool {
+        switch kind {
+        case .name(let path), .address(let path, _), .text(let path, _):
+            return first[keyPath: path] != second[keyPath: path]
+        case .integer(let path, _), .milliseconds(let path, _):
+            return first[keyPath: path] != second[keyPath: path]
+        case .boolean(let path):
+            return first[keyPath: path] != second[keyPath: path]
+        case .word(let access):
+            return access.word(first) != access.word(second)
+        case .texts(let path, _):
+            return first[keyPath: path] != second[keyPath: path]
+        case .nested(let access):
+            return access.differs(first, second)
+        case .backends:
+            return false
+        }
+    }
 
-extension ServiceConfiguration: ConfigurationObject {
-    public static let objectName = "service"
-    /// Name of the list of backends.
-    public static let backendsName = "backends"
-
-    /// `backends` comes last: it reads best, and live statistics go before it.
-    public static let fields: [ConfigurationField<ServiceConfiguration>] = [
-        .init("name", .name(\.name), isRequired: true),
-        .init("address", .address(\.address, .listen), isRequired: true),
-        .init("balance", .balance(\.balance)),
-        .init(
-            "check_interval",
-            .milliseconds(\.checkIntervalMilliseconds, ConfigurationRanges.checkIntervalMilliseconds)
-        ),
-        .init("fall", .integer(\.fall, ConfigurationRanges.checksInARow)),
-        .init("rise", .integer(\.rise, ConfigurationRanges.checksInARow)),
-        .init("client_timeout", .milliseconds(\.clientTimeoutMilliseconds, ConfigurationRanges.timeoutMilliseconds)),
-        .init("server_timeout", .milliseconds(\.serverTimeoutMilliseconds, ConfigurationRanges.timeoutMilliseconds)),
-        .init(
-            "connect_timeout",
-            .milliseconds(\.connectTimeoutMilliseconds, ConfigurationRanges.connectTimeoutMilliseconds)
-        ),
-        .init(backendsName, .backends(\.backends)),
-    ]
-
-    public static var reservedNames: Set<String> { ConfigurationNames.reservedForRoutes }
-}
-
-extension BackendConfiguration: ConfigurationObject {
-    public static let objectName = "backend"
-
-    public static let fields: [ConfigurationField<BackendConfiguration>] = [
-        .init("name", .name(\.name), isRequired: true),
-        .init("address", .address(\.address, .connect), isRequired: true),
-        .init("check_address", .address(\.checkAddress, .connectOrNone)),
-        .init("weight", .integer(\.weight, ConfigurationRanges.weight)),
-    ]
-
-    public static var reservedNames: Set<String> { [] }
+    /// Whether `object` is printed with this field; `blank` is `Object.blank`.
+    public func isPrinted(of object: Object, blank: Object) -> Bool {
+        presence != .whereNotDefault || differs(object, blank)
+    }
 }

@@ -1,6 +1,7 @@
-// Owns the rules that a configuration keeps beyond the types of its fields: names, ranges, addresses, uniqueness, counts.
-// Leaves to others: types and unknown fields (shuttled/Configuration), and whatever needs the machine, such as looking
-// up names and comparing what they resolve to.
+// Owns checking what a configuration keeps beyond the types of its fields: names, ranges, addresses, uniqueness, counts,
+// and what its rules say of fields that belong together.
+// Leaves to others: the rules (ConfigurationRules), types and unknown fields (shuttled/Configuration), and whatever needs
+// the machine, such as looking up names and comparing what they resolve to.
 
 /// Checks configurations and collects everything that is wrong with them.
 ///
@@ -17,21 +18,12 @@ public enum ConfigurationValidator {
         return check.issues
     }
 
-    /// What is wrong with one service and its backends.
+    /// What is wrong with one object and those in it: of a service, its backends.
     public static func issues(
-        in service: ServiceConfiguration, prefix: String = "", reported: Set<String> = []
+        in object: some ConfigurationObject, prefix: String = "", reported: Set<String> = []
     ) -> [ConfigurationIssue] {
         var check = ConfigurationCheck(reported: reported)
-        check.fields(of: service, at: prefix)
-        return check.issues
-    }
-
-    /// What is wrong with one backend.
-    public static func issues(
-        in backend: BackendConfiguration, prefix: String = "", reported: Set<String> = []
-    ) -> [ConfigurationIssue] {
-        var check = ConfigurationCheck(reported: reported)
-        check.fields(of: backend, at: prefix)
+        check.fields(of: object, at: prefix)
         return check.issues
     }
 
@@ -51,7 +43,7 @@ public enum ConfigurationValidator {
 
 /// One run of the validator.
 private struct ConfigurationCheck {
-    let reported: Set<String>
+    private var reported: Set<String>
     private(set) var issues: [ConfigurationIssue] = []
 
     init(reported: Set<String>) {
@@ -127,11 +119,48 @@ private struct ConfigurationCheck {
                 if !range.contains(value) {
                     add(field, at: pointer, "\"\(field.name)\" is \(value); it must be \(field.requirement)")
                 }
-            case .balance:
+            case .text(let path, let rule):
+                let text = object[keyPath: path]
+                if !rule.accepts(text) {
+                    add(field, at: pointer, "\"\(field.name)\" is \(Quoted(text)); it must be \(field.requirement)")
+                }
+            case .texts(let path, let rule):
+                texts(object[keyPath: path], of: field, rule, at: pointer)
+            case .boolean, .word:
                 break
+            case .nested(let access):
+                nested(access, in: object, at: "\(pointer)/\(field.name)")
             case .backends(let path):
                 backends(object[keyPath: path], at: "\(pointer)/\(field.name)")
             }
+        }
+        for rule in Object.rules where !isFull {
+            let pointers = rule.fields.map { "\(pointer)/\($0)" }
+            if reported.isDisjoint(with: pointers), let problem = rule.problem(object) {
+                add(ConfigurationIssue(pointer: pointers[0], detail: problem))
+            }
+        }
+    }
+
+    private mutating func nested<Access: NestedAccess>(_ access: Access, in owner: Access.Owner, at pointer: String) {
+        if let value = access.value(in: owner) {
+            fields(of: value, at: pointer)
+        }
+    }
+
+    private mutating func texts<Object>(
+        _ texts: [String], of field: ConfigurationField<Object>, _ rule: TextListRule, at pointer: String
+    ) {
+        if texts.count > rule.countMax {
+            add(field, at: pointer, "\"\(field.name)\" has \(texts.count) entries; it must be \(field.requirement)")
+            return
+        }
+        for (index, text) in texts.enumerated() where !isFull && !rule.element.accepts(text) {
+            // One that may have been written without brackets has no index.
+            let isOne = rule.mayBeOneString && texts.count == 1
+            let detail = "\"\(field.name)\" has \(Quoted(text)); it must be \(rule.element.requirement)"
+            let place = "\(pointer)/\(field.name)"
+            add(ConfigurationIssue(pointer: isOne ? place : "\(place)/\(index)", detail: detail))
         }
     }
 
@@ -212,14 +241,14 @@ private struct ConfigurationCheck {
         )
     }
 
-    private mutating func add<Object: ConfigurationObject>(
+    private mutating func add<Object>(
         _ field: ConfigurationField<Object>, at pointer: String, _ detail: String
     ) {
         add(ConfigurationIssue(pointer: "\(pointer)/\(field.name)", detail: detail))
     }
 
     private mutating func add(_ issue: ConfigurationIssue) {
-        if !isFull, !reported.contains(issue.pointer) {
+        if !isFull, reported.insert(issue.pointer).inserted {
             issues.append(issue)
         }
     }

@@ -19,8 +19,7 @@ enum ConfigurationDecoder {
         let pointer = servicesPointer(in: document)
         if let list = serviceList(in: document.root, &reading) {
             services = reading.list(
-                list, at: pointer, countMax: ConfigurationRanges.services.upperBound,
-                blank: ServiceConfiguration(name: "", address: "")
+                list, at: pointer, countMax: ConfigurationRanges.services.upperBound
             )
         }
         reading.merge(ConfigurationValidator.issues(in: services, prefix: pointer, reported: reading.reported))

@@ -34,7 +34,7 @@ enum ConfigurationEncoder {
         services.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
     }
 
-    /// An object with all its fields; a service includes its backends.
+    /// An object with its fields; a service includes its backends.
     static func write<Object: ConfigurationObject>(_ object: Object, to writer: inout JSONWriter) {
         writer.object { writer in
             writeFields(of: object, to: &writer)
@@ -51,20 +51,53 @@ enum ConfigurationEncoder {
         }
     }
 
-    /// The fields of an object that hold one value each, into an object that is open: for printing them with others.
-    /// A service's backends are the caller's to print, under `ServiceConfiguration.backendsName`.
+    /// The fields of an object, into an object that is open: for printing them with others. Those that have their
+    /// default are left out where `FieldPresence` says so. A service's backends are the caller's to print, under
+    /// `ServiceConfiguration.backendsName`.
     static func writeFields<Object: ConfigurationObject>(of object: Object, to writer: inout JSONWriter) {
-        for field in Object.fields {
+        let blank = Object.blank
+        for field in Object.fields where field.isPrinted(of: object, blank: blank) {
             switch field.kind {
-            case .name(let path), .address(let path, _):
+            case .name(let path), .address(let path, _), .text(let path, _):
                 writer.member(field.name, object[keyPath: path])
             case .integer(let path, _), .milliseconds(let path, _):
                 writer.member(field.name, object[keyPath: path])
-            case .balance(let path):
-                writer.member(field.name, object[keyPath: path].rawValue)
+            case .boolean(let path):
+                writer.member(field.name, object[keyPath: path])
+            case .word(let access):
+                writer.member(field.name, access.word(object))
+            case .texts(let path, let rule):
+                write(object[keyPath: path], rule, as: field.name, to: &writer)
+            case .nested(let access):
+                write(access, in: object, as: field.name, to: &writer)
             case .backends:
                 break
             }
+        }
+    }
+
+    private static func write(
+        _ texts: [String], _ rule: TextListRule, as name: String, to writer: inout JSONWriter
+    ) {
+        if rule.mayBeOneString, texts.count == 1 {
+            writer.member(name, texts[0])
+            return
+        }
+        writer.list(name) { writer in
+            for text in texts {
+                writer.value(text)
+            }
+        }
+    }
+
+    private static func write<Access: NestedAccess>(
+        _ access: Access, in owner: Access.Owner, as name: String, to writer: inout JSONWriter
+    ) {
+        guard let value = access.value(in: owner) else {
+            return
+        }
+        writer.object(name) { writer in
+            writeFields(of: value, to: &writer)
         }
     }
 }

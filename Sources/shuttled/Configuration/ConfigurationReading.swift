@@ -47,9 +47,9 @@ struct ConfigurationReading {
 
     // MARK: Objects
 
-    /// The objects in a list, each read into a copy of `blank`. Where one is no object, the blank keeps its place.
+    /// The objects in a list. Where one is no object, a blank one keeps its place.
     mutating func list<Object: StatisticsObject>(
-        _ value: JSONValue, at pointer: String, countMax: Int, blank: Object
+        _ value: JSONValue, at pointer: String, countMax: Int
     ) -> [Object] {
         let count = value.children.reduce(0) { count, _ in count + 1 }
         let tooMany = ConfigurationValidator.countIssue(
@@ -62,16 +62,27 @@ struct ConfigurationReading {
         var objects: [Object] = []
         objects.reserveCapacity(count)
         for (index, element) in value.children.enumerated() where !isFull {
-            var object = blank
+            var object = Object.blank
             self.object(element, at: "\(pointer)/\(index)", into: &object)
             objects.append(object)
         }
         return objects
     }
 
-    /// Reads an object's fields into `object`. `pathName` is the name that the request's path gives it.
+    /// Reads an object's fields into `object`. `pathName` is the name that the request's path gives it. What statistics
+    /// say of it is passed over.
     mutating func object<Object: StatisticsObject>(
         _ value: JSONValue, at pointer: String, into object: inout Object, named pathName: String? = nil
+    ) {
+        fields(of: value, at: pointer, into: &object, named: pathName, passingOver: Object.statisticsNames)
+    }
+
+    private mutating func fields<Object: ConfigurationObject>(
+        of value: JSONValue,
+        at pointer: String,
+        into object: inout Object,
+        named pathName: String? = nil,
+        passingOver ignored: Set<String> = []
     ) {
         guard value.kind == .object else {
             add(
@@ -91,7 +102,7 @@ struct ConfigurationReading {
                 if let detail = read(member, fields[index], at: pointer, into: &object, named: pathName) {
                     add(ConfigurationIssue(pointer: "\(pointer)/\(name)", detail: detail))
                 }
-            } else if !Object.statisticsNames.contains(name) {
+            } else if !ignored.contains(name) {
                 add(
                     ConfigurationIssue(
                         pointer: "\(pointer)/\(JSONPointer.escape(name))",
@@ -114,7 +125,7 @@ struct ConfigurationReading {
     }
 
     /// Reads one field's value into `object`. Returns what is wrong with it.
-    private mutating func read<Object: StatisticsObject>(
+    private mutating func read<Object: ConfigurationObject>(
         _ value: JSONValue,
         _ field: ConfigurationField<Object>,
         at pointer: String,
@@ -131,7 +142,7 @@ struct ConfigurationReading {
                     + "leave it out, or make both the same"
             }
             object[keyPath: path] = string
-        case .address(let path, _):
+        case .address(let path, _), .text(let path, _):
             guard let string = value.string else {
                 return Self.unusable(value, field)
             }
@@ -141,11 +152,25 @@ struct ConfigurationReading {
                 return Self.unusable(value, field)
             }
             object[keyPath: path] = integer
-        case .balance(let path):
-            guard let balance = value.string.flatMap(BalanceAlgorithm.init(rawValue:)) else {
+        case .boolean(let path):
+            guard let bool = value.bool else {
                 return Self.unusable(value, field)
             }
-            object[keyPath: path] = balance
+            object[keyPath: path] = bool
+        case .word(let access):
+            guard let word = value.string, access.choose(&object, word) else {
+                return Self.unusable(value, field)
+            }
+        case .texts(let path, let rule):
+            guard value.kind == .list || rule.mayBeOneString && value.kind == .string else {
+                return Self.unusable(value, field)
+            }
+            object[keyPath: path] = texts(value, of: field, rule, at: "\(pointer)/\(field.name)")
+        case .nested(let access):
+            guard value.kind == .object else {
+                return Self.unusable(value, field)
+            }
+            nested(value, access, at: "\(pointer)/\(field.name)", into: &object)
         case .backends(let path):
             guard value.kind == .list else {
                 return Self.unusable(value, field)
@@ -153,11 +178,39 @@ struct ConfigurationReading {
             object[keyPath: path] = list(
                 value,
                 at: "\(pointer)/\(field.name)",
-                countMax: ConfigurationRanges.backendsPerService.upperBound,
-                blank: BackendConfiguration(name: "", address: "")
+                countMax: ConfigurationRanges.backendsPerService.upperBound
             )
         }
         return nil
+    }
+
+    private mutating func nested<Access: NestedAccess>(
+        _ value: JSONValue, _ access: Access, at pointer: String, into owner: inout Access.Owner
+    ) {
+        var object = Access.Value.blank
+        fields(of: value, at: pointer, into: &object)
+        access.set(object, in: &owner)
+    }
+
+    /// The strings in a list, or the one that stands for a list of one.
+    private mutating func texts<Object>(
+        _ value: JSONValue, of field: ConfigurationField<Object>, _ rule: TextListRule, at pointer: String
+    ) -> [String] {
+        if let string = value.string {
+            return [string]
+        }
+        var texts: [String] = []
+        for (index, element) in value.children.enumerated() where !isFull {
+            guard let string = element.string else {
+                let detail = "\"\(field.name)\" has \(Self.describe(element)); it must be \(rule.element.requirement)"
+                add(ConfigurationIssue(pointer: "\(pointer)/\(index)", detail: detail))
+                // Keeps its place, so that the pointers of those after it are right.
+                texts.append("")
+                continue
+            }
+            texts.append(string)
+        }
+        return texts
     }
 
     // MARK: Messages
@@ -170,6 +223,10 @@ struct ConfigurationReading {
             remedy = "leave it out for the default, or make it \(field.requirement)"
         case (.string, .integer), (.string, .milliseconds):
             if value.string.flatMap({ Int($0) }) != nil {
+                remedy += ", without quotes"
+            }
+        case (.string, .boolean):
+            if value.string == "true" || value.string == "false" {
                 remedy += ", without quotes"
             }
         default:
@@ -206,6 +263,11 @@ struct ConfigurationReading {
         ]
         for (home, names) in homes where names.contains(name) {
             return "\(intro) but of a \(home); move it there"
+        }
+        for field in Object.fields {
+            if case .nested(let access) = field.kind, access.hasField(name) {
+                return "\(intro) but of its \"\(field.name)\"; move it there"
+            }
         }
         let names = Object.fields.map(\.name)
         if let nearest = FieldSuggestion.nearest(to: name, among: names) {

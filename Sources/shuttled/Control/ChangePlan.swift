@@ -124,16 +124,8 @@ struct ChangePlan: Equatable, Sendable {
         first == second || canonical(first) == canonical(second)
     }
 
-    /// The names of the fields that hold one value each and differ.
     private static func fields<Object: ConfigurationObject>(of old: Object, _ new: Object) -> [String] {
-        Object.fields.filter { field in
-            switch field.kind {
-            case .name(let path), .address(let path, _): return old[keyPath: path] != new[keyPath: path]
-            case .integer(let path, _), .milliseconds(let path, _): return old[keyPath: path] != new[keyPath: path]
-            case .balance(let path): return old[keyPath: path] != new[keyPath: path]
-            case .backends: return false
-            }
-        }.map(\.name)
+        Object.fields.filter { $0.differs(old, new) }.map(\.name)
     }
 }
 

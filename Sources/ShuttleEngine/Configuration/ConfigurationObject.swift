@@ -1,0 +1,75 @@
+// Owns the tables of fields of services and backends. A new field is one line here and a property of its struct.
+// Leaves to others: the values (ServiceConfiguration, BackendConfiguration), rules about several fields
+// (ConfigurationRules).
+
+/// A configuration struct whose fields are listed in a table.
+public protocol ConfigurationObject: Equatable, Sendable {
+    /// What messages call such an object: "a service", "a keepalive object".
+    static var objectName: String { get }
+    /// The fields in the order they are printed.
+    static var fields: [ConfigurationField<Self>] { get }
+    /// What fields that belong together must not say together.
+    static var rules: [ConfigurationRule<Self>] { get }
+    /// Names that such an object cannot have, although they are well formed.
+    static var reservedNames: Set<String> { get }
+    /// One in which every field has its default, those that are required are empty.
+    static var blank: Self { get }
+}
+
+extension ConfigurationObject {
+    public static var rules: [ConfigurationRule<Self>] { [] }
+    public static var reservedNames: Set<String> { [] }
+}
+
+extension ServiceConfiguration: ConfigurationObject {
+    public static let objectName = "service"
+    /// Name of the list of backends.
+    public static let backendsName = "backends"
+
+    /// `backends` comes last: it reads best, and live statistics go before it.
+    public static let fields: [ConfigurationField<ServiceConfiguration>] = [
+        .init("name", .name(\.name), .required),
+        .init("address", .address(\.address, .listen), .required),
+        .init("balance", .choice(\.balance), .always),
+        .init(
+            "check_interval",
+            .milliseconds(\.checkIntervalMilliseconds, ConfigurationRanges.checkIntervalMilliseconds),
+            .always
+        ),
+        .init("fall", .integer(\.fall, ConfigurationRanges.checksInARow), .always),
+        .init("rise", .integer(\.rise, ConfigurationRanges.checksInARow), .always),
+        .init(
+            "client_timeout",
+            .milliseconds(\.clientTimeoutMilliseconds, ConfigurationRanges.timeoutMilliseconds),
+            .always
+        ),
+        .init(
+            "server_timeout",
+            .milliseconds(\.serverTimeoutMilliseconds, ConfigurationRanges.timeoutMilliseconds),
+            .always
+        ),
+        .init(
+            "connect_timeout",
+            .milliseconds(\.connectTimeoutMilliseconds, ConfigurationRanges.connectTimeoutMilliseconds),
+            .always
+        ),
+        .init(backendsName, .backends(\.backends), .always),
+    ]
+
+    public static var reservedNames: Set<String> { ConfigurationNames.reservedForRoutes }
+
+    public static let blank = ServiceConfiguration(name: "", address: "")
+}
+
+extension BackendConfiguration: ConfigurationObject {
+    public static let objectName = "backend"
+
+    public static let fields: [ConfigurationField<BackendConfiguration>] = [
+        .init("name", .name(\.name), .required),
+        .init("address", .address(\.address, .connect), .required),
+        .init("check_address", .address(\.checkAddress, .connectOrNone), .always),
+        .init("weight", .integer(\.weight, ConfigurationRanges.weight), .always),
+    ]
+
+    public static let blank = BackendConfiguration(name: "", address: "")
+}

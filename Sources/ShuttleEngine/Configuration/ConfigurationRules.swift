@@ -1,0 +1,25 @@
+// Owns the combinations of fields that make no sense together, and saying why.
+// Leaves to others: what one field may be (ConfigurationObject), running the rules (ConfigurationValidator).
+
+/// A combination of fields that is refused.
+public struct ConfigurationRule<Object>: Sendable {
+    /// The fields it is about. The issue is with the first of them; where one could not be used, nothing is said of how
+    /// they go together.
+    let fields: [String]
+    /// Why the combination is impossible and the remedy, as one sentence; nil where it is none.
+    let problem: @Sendable (Object) -> String?
+
+    init(_ fields: String..., problem: @escaping @Sendable (Object) -> String?) {
+        self.fields = fields
+        self.problem = problem
+    }
+}
+
+extension ServiceConfiguration {
+    /// Of the service's own fields: a backend can be changed by itself, and is then checked by itself.
+    public static let rules: [ConfigurationRule<ServiceConfiguration>] = []
+}
+
+extension BackendConfiguration {
+    public static let rules: [ConfigurationRule<BackendConfiguration>] = []
+}
