@@ -9,6 +9,9 @@ import UnixSignals
 
 /// Starts shuttled on the control loop.
 struct Startup {
+    /// How long addresses that are in use may take to become free; longer and another program has them.
+    static let addressLimit: TimeAmount = .seconds(2)
+
     let options: Options
     let group: any EventLoopGroup
     let loop: any EventLoop
@@ -113,7 +116,8 @@ struct Startup {
                     origin: ChangeOrigin(
                         peer: source.file?.path ?? "no file", request: "start",
                         pointerPrefix: source.file?.servicesPointer ?? ""
-                    )
+                    ),
+                    waitingForAddresses: Startup.addressLimit
                 )
             } catch {
                 throw source.failure(error)

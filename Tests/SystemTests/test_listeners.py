@@ -233,6 +233,17 @@ def test_a_second_instance_on_the_same_address_says_so_and_ends(stage: Stage, on
     assert {stage.name_at(address) for _ in range(20)} == {"one"}
 
 
+def test_a_start_waits_for_an_address_that_is_about_to_become_free(stage: Stage, one: Named) -> None:
+    """The kernel closes the listeners of a process that was killed a moment after its end: a restart outlasts that."""
+    with socket.create_server(("127.0.0.1", 0)) as predecessor:
+        address = "{}:{}".format(*predecessor.getsockname())
+        shuttled = stage.prepared([web(address, one)])
+        shuttled.launch()
+        eventually(lambda: "waiting for an address in use" in shuttled.log_text(), "it waits")
+    shuttled.wait_ready()
+    assert stage.name_at(address) == "one"
+
+
 def test_an_address_that_may_not_be_bound_says_so(stage: Stage) -> None:
     """Exit code 71 for an address that is not this machine's, and for a port that this user may not have."""
     code, said = stage.prepared([service("web", "192.0.2.1:80")]).run()

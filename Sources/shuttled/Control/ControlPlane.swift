@@ -106,11 +106,32 @@ actor ControlPlane {
     }
 
     /// Applies the configuration of the start. It is not written back: the state file changes when somebody changes
-    /// something. `isFromState` says that it came from there.
+    /// something. `isFromState` says that it came from there. Addresses that are in use may become free for so long: a
+    /// process that was killed leaves its rings to the kernel, which lets go of their listeners a moment after its end.
     func start(
-        with services: [ServiceConfiguration], isFromState: Bool, origin: ChangeOrigin
+        with services: [ServiceConfiguration], isFromState: Bool, origin: ChangeOrigin,
+        waitingForAddresses limit: TimeAmount = .zero
     ) async throws(ChangeRefusal) {
-        _ = try await perform(.replaceAll(services), origin: origin, persists: false)
+        let deadline = NIODeadline.now() + limit
+        var isWaiting = false
+        while true {
+            do throws(ChangeRefusal) {
+                _ = try await perform(.replaceAll(services), origin: origin, persists: false)
+                break
+            } catch {
+                guard case .addressInUse = error, NIODeadline.now() < deadline else {
+                    throw error
+                }
+                if !isWaiting {
+                    isWaiting = true
+                    logger.info(
+                        "waiting for an address in use",
+                        metadata: ["ms_max": "\(limit.nanoseconds / 1_000_000)"]
+                    )
+                }
+                await loop.pause(.milliseconds(10))
+            }
+        }
         isStateCurrent = isFromState
         hasStarted = true
     }

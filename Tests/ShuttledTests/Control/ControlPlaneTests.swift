@@ -150,6 +150,35 @@ import Testing
         }
     }
 
+    /// What a killed process leaves behind is gone a moment later; at the start that is waited for, and nothing else is.
+    @Test func theStartWaitsForAddressesToBecomeFree() async throws {
+        try await Stage.run { stage in
+            stage.engine.state.withLock { $0.listenFailures = ["web": EADDRINUSE] }
+            let start = Task {
+                try await stage.plane.start(
+                    with: [Self.web], isFromState: false, origin: Stage.origin, waitingForAddresses: .seconds(60)
+                )
+            }
+            try await ControlTesting.eventually("tried again") { stage.engine.calls.count >= 3 }
+            #expect(await !stage.plane.readiness().isReady)
+            stage.engine.state.withLock { $0.listenFailures = [:] }
+            try await start.value
+            #expect(await stage.plane.configuration() == [Self.web])
+        }
+        for (code, limit) in [(EADDRINUSE, TimeAmount.milliseconds(30)), (EACCES, .seconds(60))] {
+            try await Stage.run { stage in
+                stage.engine.state.withLock { $0.listenFailures = ["web": code] }
+                await #expect(throws: ChangeRefusal.self) {
+                    try await stage.plane.start(
+                        with: [Self.web], isFromState: false, origin: Stage.origin, waitingForAddresses: limit
+                    )
+                }
+                #expect((stage.engine.calls.count > 1) == (code == EADDRINUSE))
+                #expect(await stage.plane.configuration() == [])
+            }
+        }
+    }
+
     @Test(arguments: [
         (EACCES, "CAP_NET_BIND_SERVICE"), (EADDRNOTAVAIL, "no network interface"), (EMFILE, "ulimit"),
         (ENFILE, "fs.file-max"), (EAFNOSUPPORT, "family"), (EIO, "errno 5"),
