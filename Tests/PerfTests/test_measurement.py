@@ -122,6 +122,16 @@ def test_sockets_in_use_are_those_without_time_wait() -> None:
     assert sockets.parse_in_use(text) == 8
 
 
+def test_listeners_that_come_and_go_are_no_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    listener = ("127.0.1.1", 2000, 4711)
+    # One came while the kernel was asked: that count is of no use.
+    looks = iter([[], [listener], [listener], [listener]])
+    monkeypatch.setattr(sockets, "_listeners", lambda: next(looks))
+    monkeypatch.setattr(sockets, "parse_in_use", lambda _: 9)
+    assert sockets.connections() == 8
+    assert next(looks, None) is None
+
+
 def test_scaling_needs_cores_for_others_too() -> None:
     assert [scaling.ring_counts(cores) for cores in (1, 2, 3, 4, 7, 8, 64)] == [
         [1], [1], [1], [1, 2], [1, 2], [1, 2, 4], [1, 2, 4, 8, 16, 32]

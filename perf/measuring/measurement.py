@@ -63,17 +63,17 @@ def measure(
 
 
 def _warm_up(proxy: Proxy, workload: Workload) -> None:
-    connections = sockets.in_use()
+    connections = sockets.connections()
     workload.load.run(Target(proxy.stage, proxy.address, proxy.port, WARM_UP_SECONDS))
     wait_for_rest(connections)
 
 
 def _sample(proxy: Proxy, origin: Origin, workload: Workload, seconds: int) -> Sample:
-    connections = sockets.in_use()
+    connections = sockets.connections()
     sample: Sample = {}
     with _Holder(proxy, workload.idle) as holder:
         holder.fill(sample)
-        at_rest = sockets.in_use()
+        at_rest = sockets.connections()
         changes = _Changes(proxy, workload.changes, seconds)
         meter = _Meter(proxy, origin)
         done = workload.load.run(Target(proxy.stage, proxy.address, proxy.port, seconds, changes.due if changes else None))

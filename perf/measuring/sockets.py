@@ -39,9 +39,16 @@ def parse_listeners(table: Iterable[str]) -> list[tuple[str, int, int]]:
     return found
 
 
-def in_use() -> int:
-    """Sockets of TCP in this namespace; those in TIME_WAIT, which need no program any more, are not among them."""
-    return parse_in_use(pathlib.Path("/proc/self/net/sockstat").read_text())
+def connections() -> int:
+    """Connections of TCP in this namespace; those in TIME_WAIT, which need no program any more, are not among them.
+
+    The kernel counts listeners with them, and some origins close theirs between two runs.
+    """
+    while True:
+        listeners = _listeners()
+        count = parse_in_use(pathlib.Path("/proc/self/net/sockstat").read_text())
+        if _listeners() == listeners:
+            return count - len(listeners)
 
 
 def parse_in_use(text: str) -> int:

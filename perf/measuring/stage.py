@@ -142,10 +142,10 @@ def wait_until(is_true: Callable[[], bool], seconds: float) -> bool:
 
 
 def wait_for_rest(connections: int) -> None:
-    """Waits until no more sockets are open than `connections`: everybody has seen the end of the last run."""
-    if not wait_until(lambda: sockets.in_use() <= connections, REST_SECONDS):
+    """Waits until there are no more than so many connections: everybody has seen the end of the last run."""
+    if not wait_until(lambda: sockets.connections() <= connections, REST_SECONDS):
         left = subprocess.run(["ss", "-tnHp"], capture_output=True, text=True, check=False).stdout
-        count = sockets.in_use() - connections
+        count = sockets.connections() - connections
         raise Failure(f"{count} connections are left {REST_SECONDS:.0f} s after the load has ended:\n{left[:LOG_TAIL]}")
 
 

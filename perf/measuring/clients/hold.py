@@ -19,15 +19,15 @@ SECONDS = 30
 
 
 def open_sessions(address: str, port: int, count: int) -> list[socket.socket]:
-    before = sockets.in_use()
+    before = sockets.connections()
     held = []
     while len(held) < count:
         for _ in range(min(AT_ONCE, count - len(held))):
             held.append(socket.create_connection((address, port), timeout=SECONDS))
         deadline = time.monotonic() + SECONDS
-        while sockets.in_use() < before + SOCKETS_OF_A_SESSION * len(held):
+        while sockets.connections() < before + SOCKETS_OF_A_SESSION * len(held):
             if time.monotonic() > deadline:
-                sys.exit(f"only {sockets.in_use() - before} sockets are open for {len(held)} sessions")
+                sys.exit(f"only {sockets.connections() - before} sockets are open for {len(held)} sessions")
             time.sleep(0.005)
     return held
 
