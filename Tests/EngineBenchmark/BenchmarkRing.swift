@@ -187,6 +187,8 @@ extension BenchmarkRing: RingOperations {
     mutating func shutdownWrite(_ socket: Int32) { enterKernelToShutDown(kernel, socket) }
     @inline(__always)
     mutating func close(_ socket: Int32, reset: Bool) { submit(.close, socket, 0, .close) }
+    @inline(__always)
+    mutating func closeNow(_ socket: Int32, reset: Bool) { submit(.close, socket, 0, .close) }
     func unacknowledgedBytes(_ socket: Int32) -> Int { 0 }
     func acknowledgedBytes(_ socket: Int32) -> UInt64 { 0 }
     func millisecondsSinceSent(_ socket: Int32) -> UInt64 { 0 }

@@ -13,7 +13,10 @@ struct BackendRecord: ~Copyable {
     let address: UnsafePointer<SocketAddress>
     /// Set by the control thread; a backend that is not up gets nothing new.
     let isUp = Atomic<Bool>(true)
-    /// Sessions on all rings, those still connecting included: what least connections compares.
+    /// Whether the newest configuration limits its sessions: then a place is free only once its socket is closed. Set
+    /// by the control thread.
+    let isLimited = Atomic<Bool>(false)
+    /// Sessions on all rings, those still connecting included: what limits and least connections go by.
     let active = Atomic<Int>(0)
     let counters: CounterBlocks
     /// Written and read by the control thread only.
@@ -36,6 +39,18 @@ struct BackendRecord: ~Copyable {
     @inline(__always)
     func reserve(expected: Int) -> Bool {
         active.compareExchange(expected: expected, desired: expected &+ 1, ordering: .relaxed).exchanged
+    }
+
+    /// Adds a session unless there are `limit` already. The count never passes the limit, not for a moment.
+    @inline(__always)
+    func reserve(below limit: Int) -> Bool {
+        var current = active.load(ordering: .relaxed)
+        while current < limit {
+            let outcome = active.weakCompareExchange(expected: current, desired: current &+ 1, ordering: .relaxed)
+            if outcome.exchanged { return true }
+            current = outcome.original
+        }
+        return false
     }
 
     @inline(__always)

@@ -8,17 +8,38 @@ struct SessionTimeouts: Equatable {
     var clientMilliseconds: UInt32
     var serverMilliseconds: UInt32
     var connectMilliseconds: UInt32
+    /// For all connects of the session together.
+    var retryMilliseconds: UInt32
 }
 
 /// A service as the rings see it. A plain value of pointers into memory that its snapshot keeps.
 struct ServiceTable {
-    /// A backend of the table with the weight the configuration gives it.
+    /// A backend of the table with everything that the choice reads of it.
     struct Entry {
         let record: UnsafeMutablePointer<BackendRecord>
+        /// 0 when it is to get nothing new, for whatever reason the configuration gives.
         let weight: Int
+        /// Sessions it may have at a time.
+        let connectionsMax: Int
+        /// Left alone as long as a backend that is not one is usable.
+        let isBackup: Bool
 
+        /// `connectionsMax` of a backend that has no limit.
+        static var unlimited: Int { .max }
+
+        /// Whether it can be given sessions at all; one that is full is usable.
         @inline(__always)
         var isUsable: Bool { weight > 0 && record.pointee.isUp.load(ordering: .relaxed) }
+
+        /// Takes a place, or tells that all are taken.
+        @inline(__always)
+        func reserve() -> Bool {
+            guard connectionsMax != Entry.unlimited else {
+                record.pointee.reserve()
+                return true
+            }
+            return record.pointee.reserve(below: connectionsMax)
+        }
     }
 
     let record: UnsafeMutablePointer<ServiceRecord>

@@ -7,6 +7,7 @@ public enum ConfigurationDefaults {
     public static let rise = 2
     public static let connectTimeoutMilliseconds = 5000
     public static let weight = 1
+    public static let retries = 2
 }
 
 /// Ranges of fields and sizes; every bound of the configuration has its name here.
@@ -18,6 +19,10 @@ public enum ConfigurationRanges {
     public static let checkIntervalMilliseconds = 0...86_400_000
     public static let checksInARow = 1...1000
     public static let weight = 0...256
+    /// More than any process may have open; 0 is no limit.
+    public static let connectionsMax = 0...1_000_000_000
+    /// A session remembers each backend it has tried.
+    public static let retries = 0...7
     public static let nameLength = 1...128
     public static let port = 1...65535
     public static let backendsPerService = 0...4096

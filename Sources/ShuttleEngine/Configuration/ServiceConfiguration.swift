@@ -30,6 +30,10 @@ public struct ServiceConfiguration: Equatable, Hashable, Sendable {
     public var serverTimeoutMilliseconds: Int
     /// Longest time a connect to a backend may take in milliseconds, also for checks.
     public var connectTimeoutMilliseconds: Int
+    /// Other backends tried when a connect fails, each once for the same client.
+    public var retries: Int
+    /// Longest time that all tries for one client may take together, in milliseconds; 0 means no limit but that of each.
+    public var retryTimeoutMilliseconds: Int
 
     public init(
         name: String,
@@ -41,7 +45,9 @@ public struct ServiceConfiguration: Equatable, Hashable, Sendable {
         rise: Int = ConfigurationDefaults.rise,
         clientTimeoutMilliseconds: Int = 0,
         serverTimeoutMilliseconds: Int = 0,
-        connectTimeoutMilliseconds: Int = ConfigurationDefaults.connectTimeoutMilliseconds
+        connectTimeoutMilliseconds: Int = ConfigurationDefaults.connectTimeoutMilliseconds,
+        retries: Int = ConfigurationDefaults.retries,
+        retryTimeoutMilliseconds: Int = 0
     ) {
         self.name = name
         self.address = address
@@ -53,5 +59,7 @@ public struct ServiceConfiguration: Equatable, Hashable, Sendable {
         self.clientTimeoutMilliseconds = clientTimeoutMilliseconds
         self.serverTimeoutMilliseconds = serverTimeoutMilliseconds
         self.connectTimeoutMilliseconds = connectTimeoutMilliseconds
+        self.retries = retries
+        self.retryTimeoutMilliseconds = retryTimeoutMilliseconds
     }
 }

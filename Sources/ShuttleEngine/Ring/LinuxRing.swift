@@ -391,6 +391,12 @@ extension LinuxRing: RingOperations {
         entry.pointee.flags |= SHUTTLE_SQE_CQE_SKIP_SUCCESS
         entry.pointee.user_data = OperationTag.close.rawValue
     }
+    mutating func closeNow(_ socket: Int32, reset: Bool) {
+        if socket == nonBlockingSocket { nonBlockingSocket = -1 }
+        if reset { Socket.dropOnClose(socket) }
+        let outcome = Glibc.close(socket)
+        precondition(outcome == 0 || errno != EBADF, "a closed descriptor was closed")
+    }
 
     func unacknowledgedBytes(_ socket: Int32) -> Int { Socket.unacknowledgedBytes(socket) }
     func acknowledgedBytes(_ socket: Int32) -> UInt64 { Socket.acknowledgedBytes(socket) }

@@ -91,6 +91,9 @@ protocol RingOperations: ~Copyable {
     /// Closes with the next submission; with `reset` the peer sees a reset instead of an end, and what it has not
     /// received is dropped. Its own outcome carries no news.
     mutating func close(_ socket: Int32, reset: Bool)
+    /// As `close`, and the peer is told before this returns: for a connection that another must not overtake. No
+    /// operation on the socket may be prepared or armed.
+    mutating func closeNow(_ socket: Int32, reset: Bool)
     /// Bytes sent that the peer's kernel has not acknowledged.
     func unacknowledgedBytes(_ socket: Int32) -> Int
     /// A count that grows whenever the peer acknowledges bytes.

@@ -14,9 +14,6 @@ final class CompiledService {
     let backends: [UnsafeMutablePointer<BackendRecord>]
     private let entries: UnsafeMutableBufferPointer<ServiceTable.Entry>
 
-    /// Other backends tried on a failed connect; a field of the configuration one day.
-    static let retries: UInt8 = 2
-
     init(
         configuration: ServiceConfiguration,
         record: UnsafeMutablePointer<ServiceRecord>,
@@ -30,10 +27,8 @@ final class CompiledService {
         self.backends = backends
         entries = .allocate(capacity: backends.count)
         for (index, backend) in backends.enumerated() {
-            entries.initializeElement(
-                at: index,
-                to: ServiceTable.Entry(record: backend, weight: configuration.backends[index].weight)
-            )
+            let entry = CompiledService.entry(of: configuration.backends[index], backend)
+            entries.initializeElement(at: index, to: entry)
         }
         table = .allocate(capacity: 1)
         table.initialize(
@@ -46,9 +41,10 @@ final class CompiledService {
                 timeouts: SessionTimeouts(
                     clientMilliseconds: UInt32(configuration.clientTimeoutMilliseconds),
                     serverMilliseconds: UInt32(configuration.serverTimeoutMilliseconds),
-                    connectMilliseconds: UInt32(configuration.connectTimeoutMilliseconds)
+                    connectMilliseconds: UInt32(configuration.connectTimeoutMilliseconds),
+                    retryMilliseconds: UInt32(configuration.retryTimeoutMilliseconds)
                 ),
-                retries: CompiledService.retries
+                retries: UInt8(configuration.retries)
             )
         )
     }
@@ -62,15 +58,41 @@ final class CompiledService {
         configuration.backends.firstIndex { $0.name == name }.map { backends[$0] }
     }
 
-    /// What round robin turns over: the backends that are up, with their weights.
+    private static func entry(
+        of backend: BackendConfiguration,
+        _ record: UnsafeMutablePointer<BackendRecord>
+    ) -> ServiceTable.Entry {
+        let isLimited = backend.connectionsMax > 0
+        record.pointee.isLimited.store(isLimited, ordering: .relaxed)
+        return ServiceTable.Entry(
+            record: record,
+            weight: weight(of: backend),
+            connectionsMax: isLimited ? backend.connectionsMax : ServiceTable.Entry.unlimited,
+            isBackup: backend.isBackup
+        )
+    }
+
+    /// Only a backend that is ready gets anything new.
+    private static func weight(of backend: BackendConfiguration) -> Int {
+        backend.state == .ready ? backend.weight : 0
+    }
+
+    /// What round robin turns over: the usable backends with their weights; the backups when there are only those.
     static func shares(
         _ configuration: ServiceConfiguration,
         _ backends: [UnsafeMutablePointer<BackendRecord>]
     ) -> [Rotation.Share] {
-        backends.indices.compactMap { index in
-            backends[index].pointee.isUp.load(ordering: .relaxed)
-                ? Rotation.Share(backend: UInt32(index), weight: configuration.backends[index].weight) : nil
+        func usable(areBackups: Bool) -> [Rotation.Share] {
+            backends.indices.compactMap { index in
+                let backend = configuration.backends[index]
+                guard backend.isBackup == areBackups, weight(of: backend) > 0,
+                    backends[index].pointee.isUp.load(ordering: .relaxed)
+                else { return nil }
+                return Rotation.Share(backend: UInt32(index), weight: weight(of: backend))
+            }
         }
+        let primaries = usable(areBackups: false)
+        return primaries.isEmpty ? usable(areBackups: true) : primaries
     }
 }
 

@@ -30,6 +30,8 @@ struct SessionSlot {
     var retriesLeft: UInt8
     var tried: TriedBackends
     var connectDeadline: UInt64
+    /// When the last try must have succeeded; `.max` without such a bound.
+    var retryDeadline: UInt64
     /// When both sockets get their keepalive; `.max` when they have it.
     var keepaliveDeadline: UInt64
     var flushDeadline: UInt64

@@ -86,7 +86,7 @@ extension Worker where Ring: ~Copyable {
         guard let table = listeners[listener].pointee.table else { return ring.close(socket, reset: false) }
         let counters = table.pointee.record.pointee.counters.block(of: index)
         counters.pointee.connections.addAsOnlyWriter(1)
-        guard hasRoom, let backend = table.pointee.chooseBackend(excluding: TriedBackends()) else {
+        guard hasRoom, case .reserved(let backend) = table.pointee.chooseBackend(excluding: TriedBackends()) else {
             counters.pointee.errors.addAsOnlyWriter(1)
             return ring.close(socket, reset: false)
         }
@@ -123,6 +123,8 @@ extension Worker where Ring: ~Copyable {
                 retriesLeft: table.pointee.retries,
                 tried: TriedBackends(),
                 connectDeadline: 0,
+                retryDeadline: table.pointee.timeouts.retryMilliseconds == 0
+                    ? .max : now &+ UInt64(table.pointee.timeouts.retryMilliseconds),
                 keepaliveDeadline: .max,
                 flushDeadline: 0,
                 flushAcknowledged: 0,

@@ -42,9 +42,7 @@ extension Worker where Ring: ~Copyable {
         let slot = sessions[index]
         precondition(slot.pointee.session.isQuiet && slot.pointee.session.phase == .closing)
         ring.close(slot.pointee.downstream, reset: slot.pointee.closesDownstreamByReset)
-        if slot.pointee.upstream >= 0 {
-            ring.close(slot.pointee.upstream, reset: slot.pointee.closesUpstreamByReset)
-        }
+        closeUpstream(slot, reset: slot.pointee.closesUpstreamByReset)
         hasFreedDescriptor = true
         slot.pointee.session.withFlow(from: .downstream) { ring.discard(&$0.queue) }
         slot.pointee.session.withFlow(from: .upstream) { ring.discard(&$0.queue) }

@@ -52,7 +52,10 @@ extension Worker where Ring: ~Copyable {
         case .success(let socket):
             slot.pointee.upstream = socket
             slot.pointee.hasConnectTimedOut = false
-            slot.pointee.connectDeadline = now &+ UInt64(slot.pointee.timeouts.connectMilliseconds)
+            slot.pointee.connectDeadline = min(
+                now &+ UInt64(slot.pointee.timeouts.connectMilliseconds),
+                slot.pointee.retryDeadline
+            )
             slot.pointee.session.connectSubmitted()
             ring.prepareConnect(
                 socket,
@@ -103,17 +106,16 @@ extension Worker where Ring: ~Copyable {
     private mutating func connectFailed(_ index: UInt32, code: Int32) {
         let slot = sessions[index]
         timers.clear(index)
-        if slot.pointee.upstream >= 0 {
-            ring.close(slot.pointee.upstream, reset: false)
-            slot.pointee.upstream = -1
-        }
+        closeUpstream(slot, reset: false)
         let isOwnFault = Self.isOwnExhaustion(code)
         if !isOwnFault {
             slot.pointee.backendCounters?.pointee.errors.addAsOnlyWriter(1)
             slot.pointee.serviceCounters.pointee.errors.addAsOnlyWriter(1)
         }
         releaseBackend(slot)
-        if slot.pointee.retriesLeft > 0, let next = chooseAnotherBackend(for: slot) {
+        if slot.pointee.retriesLeft > 0, now < slot.pointee.retryDeadline,
+            case .reserved(let next) = chooseAnotherBackend(for: slot)
+        {
             slot.pointee.retriesLeft -= 1
             return connect(index, to: next)
         }
@@ -123,14 +125,25 @@ extension Worker where Ring: ~Copyable {
     }
 
     /// By the newest configuration of the session's service; the one it was accepted under may be gone.
-    private func chooseAnotherBackend(
-        for slot: UnsafeMutablePointer<SessionSlot>
-    ) -> UnsafeMutablePointer<BackendRecord>? {
-        guard let view else { return nil }
+    private func chooseAnotherBackend(for slot: UnsafeMutablePointer<SessionSlot>) -> BackendChoice {
+        guard let view else { return .unusable }
         for table in view.pointee.tables where table.pointee.record == slot.pointee.service {
             return table.pointee.chooseBackend(excluding: slot.pointee.tried)
         }
-        return nil
+        return .unusable
+    }
+
+    /// Closes the backend's connection, if there is one. Where the backend's sessions are limited that is done when
+    /// this returns, since the place that is released next may be taken by another ring at once.
+    @inline(__always)
+    mutating func closeUpstream(_ slot: UnsafeMutablePointer<SessionSlot>, reset: Bool) {
+        guard slot.pointee.upstream >= 0 else { return }
+        if let backend = slot.pointee.backend, backend.pointee.isLimited.load(ordering: .relaxed) {
+            ring.closeNow(slot.pointee.upstream, reset: reset)
+        } else {
+            ring.close(slot.pointee.upstream, reset: reset)
+        }
+        slot.pointee.upstream = -1
     }
 
     /// The session's last touch of its backend's record.

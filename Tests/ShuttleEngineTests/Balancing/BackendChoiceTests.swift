@@ -113,9 +113,9 @@ import Testing
         tried.insert(5)
         tried.insert(UInt32.max)
         #expect(tried.contains(5) && tried.contains(.max) && !tried.contains(0) && tried.count == 2)
-        tried.insert(1)
-        #expect(tried.count == TriedBackends.triesMax)
-        #expect(Int(CompiledService.retries) + 1 <= TriedBackends.triesMax, "every try is remembered")
+        while tried.count < TriedBackends.triesMax { tried.insert(UInt32(100 + tried.count)) }
+        #expect(tried.contains(5) && tried.contains(107) && !tried.contains(108))
+        #expect(ConfigurationRanges.retries.upperBound + 1 == TriedBackends.triesMax, "every try is remembered")
     }
 
     // MARK: Threads

@@ -7,10 +7,15 @@ import Synchronization
 /// Backends with identifiers 1, 2, … and given weights.
 final class TableFixture {
     let records: [UnsafeMutablePointer<BackendRecord>]
-    let service: CompiledService
+    private(set) var service: CompiledService
     private let serviceRecord: UnsafeMutablePointer<ServiceRecord>
 
-    init(weights: [Int], _ algorithm: BalanceAlgorithm = .roundRobin) {
+    /// `configure` says more of each backend than its weight.
+    init(
+        weights: [Int],
+        _ algorithm: BalanceAlgorithm = .roundRobin,
+        configure: (_ index: Int, _ backend: inout BackendConfiguration) -> Void = { _, _ in }
+    ) {
         records = weights.indices.map { index in
             let record = UnsafeMutablePointer<BackendRecord>.allocate(capacity: 1)
             record.initialize(
@@ -28,7 +33,10 @@ final class TableFixture {
             name: "a",
             address: "127.0.0.1:80",
             backends: weights.enumerated().map { index, weight in
-                BackendConfiguration(name: "s\(index)", address: "127.0.0.1:\(1000 + index)", weight: weight)
+                var backend = BackendConfiguration(
+                    name: "s\(index)", address: "127.0.0.1:\(1000 + index)", weight: weight)
+                configure(index, &backend)
+                return backend
             },
             balance: algorithm
         )
@@ -56,7 +64,24 @@ final class TableFixture {
 
     /// The index of the chosen backend.
     func choose(_ tried: TriedBackends = TriedBackends()) -> Int? {
-        table.chooseBackend(excluding: tried).map { chosen in records.firstIndex(of: chosen)! }
+        guard case .reserved(let chosen) = choice(tried) else { return nil }
+        return records.firstIndex(of: chosen)!
+    }
+
+    func choice(_ tried: TriedBackends = TriedBackends()) -> BackendChoice {
+        table.chooseBackend(excluding: tried)
+    }
+
+    /// As after a snapshot that knows of the backends' health.
+    func renew() {
+        let shares = CompiledService.shares(service.configuration, records)
+        service = CompiledService(
+            configuration: service.configuration,
+            record: serviceRecord,
+            backends: records,
+            rotation: Rotation(shares),
+            rotationShares: shares
+        )
     }
 
     func setUp(_ index: Int, _ isUp: Bool) { records[index].pointee.isUp.store(isUp, ordering: .relaxed) }

@@ -14,8 +14,10 @@ import Testing
         #expect(table.entries.map(\.record) == fixture.records)
         #expect(table.entries.map(\.isUsable) == [true, false, true])
         #expect(
-            table.timeouts == SessionTimeouts(clientMilliseconds: 0, serverMilliseconds: 0, connectMilliseconds: 5000))
-        #expect(table.retries == CompiledService.retries)
+            table.timeouts
+                == SessionTimeouts(
+                    clientMilliseconds: 0, serverMilliseconds: 0, connectMilliseconds: 5000, retryMilliseconds: 0))
+        #expect(table.retries == 2)
         #expect(Set(table.rotation) == [0, 2])
     }
 

@@ -121,7 +121,7 @@ extension RingCore {
         if !sink.isDead { sink.proxyFinishes() }
     }
 
-    func close(_ descriptor: Int32, reset: Bool) {
+    func close(_ descriptor: Int32, reset: Bool, atOnce: Bool = false) {
         guard let connection = network.connection(at: descriptor) else { return }
         let armed = [
             connection.receiveOperation, connection.sendOperation, connection.connectOperation,
@@ -142,7 +142,7 @@ extension RingCore {
         let operation = Operation(.close, tag: .close, ring: self, descriptor: descriptor)
         operation.connection = connection
         operation.isReset = reset
-        enqueue(operation)
+        if atOnce { finishClose(operation) } else { enqueue(operation) }
     }
 
     /// At the submission; until then the descriptor is nobody else's.

@@ -84,6 +84,7 @@ struct SimulatedRing: RingOperations, ~Copyable {
     mutating func acceptNow(on listener: Int32) -> CallResult { core.acceptNow(listener) }
     mutating func shutdownWrite(_ socket: Int32) { core.shutdownWrite(socket) }
     mutating func close(_ socket: Int32, reset: Bool) { core.close(socket, reset: reset) }
+    mutating func closeNow(_ socket: Int32, reset: Bool) { core.close(socket, reset: reset, atOnce: true) }
 
     func unacknowledgedBytes(_ socket: Int32) -> Int { core.network.connection(at: socket)?.unacknowledged ?? 0 }
 

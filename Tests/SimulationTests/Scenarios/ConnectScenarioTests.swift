@@ -68,6 +68,35 @@ import Testing
         }
     }
 
+    /// As many further tries as the service says, and a silent backend holds them up no longer than it says.
+    @Test(arguments: [0, 1, 4, 7])
+    func retriesAreCounted(retries: Int) {
+        var plan = SimulationPlan.oneService("retries", backends: 9)
+        plan.services[0].retries = retries
+        plan.arrive(1, PeerScript(steps: [.send(100)]))
+        plan.fateOfConnect = { _, _ in (.fail(ECONNREFUSED), 1) }
+        expectClean(plan) { simulation in
+            #expect(simulation.network.ledger.sessions.first?.triedPorts.count == retries + 1)
+        }
+    }
+
+    /// The last try ends when the time for all is over, and no further one begins.
+    @Test func retriesEndInTime() {
+        var plan = SimulationPlan.oneService("retry timeout", backends: 8)
+        plan.services[0].connectTimeout = 300
+        plan.services[0].retries = 7
+        plan.services[0].retryTimeout = 700
+        plan.arrive(1, PeerScript(steps: [.send(100)]))
+        plan.fateOfConnect = { _, _ in (.silence, 0) }
+        expectClean(plan) { simulation in
+            guard let client = simulation.clients[0] else { return }
+            #expect(client.peer?.sawEnd == true)
+            let waited = (client.peer?.endSeenAt ?? .max) - client.createdAt
+            #expect((700...800).contains(waited), "the client waited for \(waited) ms")
+            #expect(simulation.network.ledger.sessions.first?.triedPorts.count == 3)
+        }
+    }
+
     /// Down, drained by weight, or none at all: the client is closed at once, also when it is the only one.
     @Test(arguments: [0, 1, 2])
     func noUsableBackend(kind: Int) {

@@ -69,6 +69,9 @@ import Testing
         #expect(met.epochs > 40)
         #expect(met.reusedSlots > 10)
         #expect(met.bytes > 100_000)
+        #expect(met.backups > 10)
+        #expect(met.full > 10)
+        #expect(met.atTheLimit > 10)
     }
 
     /// Every mishap of splicing, each often enough that it is no accident.
@@ -92,12 +95,18 @@ import Testing
         var epochs: UInt64 = 0
         var reusedSlots = 0
         var bytes = 0
+        var backups = 0
+        var full = 0
+        var atTheLimit = 0
 
         mutating func note(_ simulation: Simulation) {
             let ledger = simulation.network.ledger
             resets += simulation.network.connections.count { $0.hasPeerReset }
             failedConnects += ledger.failedConnects.values.reduce(0, +)
             bytes += ledger.bytesUp.values.reduce(0, +) + ledger.bytesDown.values.reduce(0, +)
+            backups += simulation.choicesMet.backups
+            full += simulation.choicesMet.full
+            atTheLimit += simulation.choicesMet.atTheLimit
             severalRings += simulation.rings.count > 1 ? 1 : 0
             epochs += simulation.control.epoch
             reusedSlots += ledger.sessions.count { $0.generation > 1 }

@@ -62,6 +62,7 @@ final class Ledger {
     // Asked of the driver, who knows the configuration.
     var idleLimits: (SimulatedSession) -> IdleLimits = { _ in IdleLimits() }
     var connectStarts: (_ session: SimulatedSession, _ port: UInt16) -> Void = { _, _ in }
+    var turnedAway: (_ client: SimulatedConnection, RingCore) -> Void = { _, _ in }
     var clientKnown: (SimulatedSession) -> Void = { _ in }
     var loads: () -> [UInt16: (active: Int, isUp: Bool)] = { [:] }
 
@@ -203,6 +204,7 @@ final class Ledger {
         guard let session = sink.session, session.isEstablished, let source = source(of: sink) else {
             // A client for whom there was no backend.
             if sink.accepted > 0 { network.violate(.end, "connection \(sink.key) got bytes without a backend") }
+            if sink.isClient && sink.session == nil { turnedAway(sink, ring) }
             return
         }
         if source.hasPeerFinished && sink.accepted == source.sentByPeer { return }

@@ -11,6 +11,15 @@ struct ServicePlan: Equatable {
         var name: String
         var port: UInt16
         var weight = 1
+        /// 0 is no limit.
+        var connectionsMax = 0
+        var isBackup = false
+        var state = BackendState.ready
+
+        /// As far as the configuration goes.
+        var getsSessions: Bool { weight > 0 && state == .ready }
+
+        func hasRoom(beside active: Int) -> Bool { connectionsMax == 0 || active < connectionsMax }
     }
 
     var name: String
@@ -20,6 +29,8 @@ struct ServicePlan: Equatable {
     var clientTimeout = 0
     var serverTimeout = 0
     var connectTimeout = 1000
+    var retries = 2
+    var retryTimeout = 0
 
     func idleLimits() -> IdleLimits { IdleLimits(client: clientTimeout, server: serverTimeout) }
 }
@@ -92,6 +103,8 @@ final class SimulatedControl {
     private(set) var backends: [TrackedBackend] = []
     private(set) var serviceRecords: [(name: String, record: UnsafeMutablePointer<ServiceRecord>)] = []
     private(set) var isSettled = true
+    /// The largest limit that a backend's port ever had; 0 where it was without one.
+    private(set) var connectionsMaxEver: [UInt16: Int] = [:]
 
     init(
         network: SimulatedNetwork,
@@ -129,6 +142,11 @@ final class SimulatedControl {
         for listener in opened { open(listener) }
         let previous = plans
         plans = services
+        for backend in services.flatMap(\.backends) {
+            let before = connectionsMaxEver[backend.port] ?? backend.connectionsMax
+            let hasLimit = before > 0 && backend.connectionsMax > 0
+            connectionsMaxEver[backend.port] = hasLimit ? max(before, backend.connectionsMax) : 0
+        }
         compiled = services.map { compile($0, previous.firstIndex(of: $0)) }
         compiledByPort = [:]
         for (plan, service) in zip(services, compiled) { compiledByPort[plan.port] = service }
@@ -288,12 +306,21 @@ final class SimulatedControl {
             name: plan.name,
             address: "127.0.0.1:\(plan.port)",
             backends: plan.backends.map {
-                BackendConfiguration(name: $0.name, address: "127.0.0.1:\($0.port)", weight: $0.weight)
+                BackendConfiguration(
+                    name: $0.name,
+                    address: "127.0.0.1:\($0.port)",
+                    weight: $0.weight,
+                    connectionsMax: $0.connectionsMax,
+                    isBackup: $0.isBackup,
+                    state: $0.state
+                )
             },
             balance: plan.balance,
             clientTimeoutMilliseconds: plan.clientTimeout,
             serverTimeoutMilliseconds: plan.serverTimeout,
-            connectTimeoutMilliseconds: plan.connectTimeout
+            connectTimeoutMilliseconds: plan.connectTimeout,
+            retries: plan.retries,
+            retryTimeoutMilliseconds: plan.retryTimeout
         )
         let records = plan.backends.map { tracked(plan.name, $0).record }
         let shares = CompiledService.shares(configuration, records)

@@ -74,6 +74,7 @@ extension SimulationPlan {
                 port += 1
             }
             service.balance = random.pick([.roundRobin, .leastConnections])
+            if !isCalm { drawRules(&service, random) }
             // Time may pass before the network gets to a connect.
             service.connectTimeout = random.within(isCalm ? 1000...2000 : 1...2000)
             if !isCalm && random.chance(25) { service.clientTimeout = random.within(50...5000) }
@@ -91,6 +92,18 @@ extension SimulationPlan {
                 random.pick([.fail(ECONNREFUSED), .fail(EHOSTUNREACH), .fail(ETIMEDOUT), .silence, .accept]), delay
             )
         }
+    }
+
+    /// What bounds or bends the choice of a backend.
+    private static func drawRules(_ service: inout ServicePlan, _ random: SeededRandom) {
+        let (limits, backups, rests) = (random.pick([0, 0, 60]), random.pick([0, 0, 40]), random.pick([0, 0, 20]))
+        for index in service.backends.indices {
+            if random.chance(limits) { service.backends[index].connectionsMax = random.within(1...3) }
+            service.backends[index].isBackup = random.chance(backups)
+            if random.chance(rests) { service.backends[index].state = random.pick([.drain, .maintenance]) }
+        }
+        service.retries = random.pick([2, 2, 0, 1, 3, 7])
+        if random.chance(25) { service.retryTimeout = random.within(1...3000) }
     }
 
     private static func drawSplicing(_ plan: inout SimulationPlan, _ random: SeededRandom) {
@@ -183,13 +196,13 @@ extension SimulationPlan {
         plan.changes = (0..<random.within(1...10)).map { _ in
             time += random.within(0...gap)
             // A calm run must always have somebody to serve.
-            let kind = random.below(isCalm ? 4 : 9)
+            let kind = random.below(isCalm ? 4 : 12)
             let port = nextPort
             nextPort += 1
             return Change(
                 at: time,
                 action: { control, random in change(control, random, kind: kind, newPort: port) },
-                needsSettled: kind < 7
+                needsSettled: kind < 7 || kind > 8
             )
         }
     }
@@ -226,6 +239,14 @@ extension SimulationPlan {
             let present = control.present
             if !present.isEmpty { control.setHealth(random.pick(present), isUp: random.chance(50)) }
             return
+        case 9 where !plans.isEmpty && !plans[index].backends.isEmpty:
+            let backend = random.below(plans[index].backends.count)
+            plans[index].backends[backend].state = random.pick([.ready, .ready, .drain, .maintenance])
+        case 10 where !plans.isEmpty && !plans[index].backends.isEmpty:
+            let backend = random.below(plans[index].backends.count)
+            plans[index].backends[backend].connectionsMax = random.pick([0, 1, 2, 5])
+        case 11 where !plans.isEmpty && !plans[index].backends.isEmpty:
+            plans[index].backends[random.below(plans[index].backends.count)].isBackup.toggle()
         default: return
         }
         _ = control.commit(plans)
