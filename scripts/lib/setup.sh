@@ -13,7 +13,7 @@ swift_version_min=6.2
 liburing_version_min=2.3
 
 run_packages=(git liburing-dev)
-test_packages=(curl python3 python3-pytest nginx-light libnginx-mod-stream redis-server strace iproute2 shellcheck
+test_packages=(curl python3 python3-pytest python3-pytest-xdist nginx-light libnginx-mod-stream redis-server strace iproute2 shellcheck
     binutils valgrind)
 perf_packages=(haproxy nginx-light libnginx-mod-stream iproute2 iperf3 wrk python3 python3-matplotlib)
 
@@ -68,7 +68,8 @@ setup_has() {
     local module
     case "$1" in
         liburing-dev) [ -e /usr/include/liburing.h ] || [ -e /usr/local/include/liburing.h ] ;;
-        python3-pytest) find_python_with pytest >/dev/null ;;
+        # Debian's goes with Debian's pytest, and one python must have both.
+        python3-pytest | python3-pytest-xdist) find_python_with 'pytest, xdist' >/dev/null ;;
         python3-matplotlib) find_python_with matplotlib >/dev/null ;;
         nginx-light) has_program nginx ;;
         libnginx-mod-stream)
