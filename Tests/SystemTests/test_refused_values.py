@@ -55,6 +55,9 @@ BAD_SERVICE_FIELDS: list[tuple[str, Any, list[str]]] = [
     ("client_timeout", -1, ["-1"]),
     ("server_timeout", [], []),
     ("connect_timeout", "5s", []),
+    ("retries", 8, ["7"]),
+    ("retries", -1, ["-1"]),
+    ("retry_timeout", "1s", []),
     ("name", 5, []),
 ]
 
@@ -87,6 +90,12 @@ BAD_BACKEND_FIELDS: list[tuple[str, Any]] = [
     ("weight", 257),
     ("weight", "1"),
     ("weight", 0.5),
+    ("max_connections", -1),
+    ("max_connections", "10"),
+    ("backup", 1),
+    ("backup", "true"),
+    ("state", "off"),
+    ("state", True),
     ("name", "a b"),
 ]
 

@@ -23,6 +23,7 @@ public enum ConfigurationRanges {
     public static let connectionsMax = 0...1_000_000_000
     /// A session remembers each backend it has tried.
     public static let retries = 0...7
+    public static let retryTimeoutMilliseconds = 0...3_600_000
     public static let nameLength = 1...128
     public static let port = 1...65535
     public static let backendsPerService = 0...4096

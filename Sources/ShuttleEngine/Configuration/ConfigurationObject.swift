@@ -53,6 +53,9 @@ extension ServiceConfiguration: ConfigurationObject {
             .milliseconds(\.connectTimeoutMilliseconds, ConfigurationRanges.connectTimeoutMilliseconds),
             .always
         ),
+        .init("retries", .integer(\.retries, ConfigurationRanges.retries)),
+        .init(
+            "retry_timeout", .milliseconds(\.retryTimeoutMilliseconds, ConfigurationRanges.retryTimeoutMilliseconds)),
         .init(backendsName, .backends(\.backends), .always),
     ]
 
@@ -69,6 +72,9 @@ extension BackendConfiguration: ConfigurationObject {
         .init("address", .address(\.address, .connect), .required),
         .init("check_address", .address(\.checkAddress, .connectOrNone), .always),
         .init("weight", .integer(\.weight, ConfigurationRanges.weight), .always),
+        .init("max_connections", .integer(\.connectionsMax, ConfigurationRanges.connectionsMax)),
+        .init("backup", .boolean(\.isBackup)),
+        .init("state", .choice(\.state)),
     ]
 
     public static let blank = BackendConfiguration(name: "", address: "")

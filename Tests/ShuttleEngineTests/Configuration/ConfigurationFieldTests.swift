@@ -8,7 +8,7 @@ import Testing
         #expect(
             ServiceConfiguration.fields.map(\.name) == [
                 "name", "address", "balance", "check_interval", "fall", "rise", "client_timeout", "server_timeout",
-                "connect_timeout", "backends",
+                "connect_timeout", "retries", "retry_timeout", "backends",
             ]
         )
         #expect(ServiceConfiguration.fields.filter(\.isRequired).map(\.name) == ["name", "address"])
@@ -16,7 +16,11 @@ import Testing
     }
 
     @Test func backendFields() {
-        #expect(BackendConfiguration.fields.map(\.name) == ["name", "address", "check_address", "weight"])
+        #expect(
+            BackendConfiguration.fields.map(\.name) == [
+                "name", "address", "check_address", "weight", "max_connections", "backup", "state",
+            ]
+        )
         #expect(BackendConfiguration.fields.filter(\.isRequired).map(\.name) == ["name", "address"])
     }
 
@@ -35,9 +39,10 @@ import Testing
         }
         let values = [
             service.checkIntervalMilliseconds, service.fall, service.rise, service.clientTimeoutMilliseconds,
-            service.serverTimeoutMilliseconds, service.connectTimeoutMilliseconds,
+            service.serverTimeoutMilliseconds, service.connectTimeoutMilliseconds, service.retries,
+            service.retryTimeoutMilliseconds,
         ]
-        #expect(values == Array(1000..<1006))
+        #expect(values == Array(1000..<1008))
     }
 
     @Test func defaultsAreInRange() {
@@ -48,7 +53,9 @@ import Testing
         #expect(service.clientTimeoutMilliseconds == 0 && service.serverTimeoutMilliseconds == 0)
         #expect(service.connectTimeoutMilliseconds == 5000)
         #expect(service.balance == .roundRobin)
-        #expect(service.backends[0].weight == 1)
+        #expect(service.retries == 2 && service.retryTimeoutMilliseconds == 0)
+        let backend = service.backends[0]
+        #expect(backend.weight == 1 && backend.connectionsMax == 0 && !backend.isBackup && backend.state == .ready)
     }
 
     @Test func requirements() {
@@ -60,6 +67,10 @@ import Testing
         #expect(service["name"] == "a string of 1 to 128 characters out of A-Z a-z 0-9 _ . : -")
         #expect(service["address"]?.contains("\":8080\"") == true)
         let backend = Dictionary(uniqueKeysWithValues: BackendConfiguration.fields.map { ($0.name, $0.requirement) })
+        #expect(service["retries"] == "an integer from 0 to 7")
+        #expect(backend["max_connections"] == "an integer from 0 to 1000000000")
+        #expect(backend["backup"] == "true or false")
+        #expect(backend["state"] == "\"ready\", \"drain\" or \"maintenance\"")
         #expect(backend["weight"] == "an integer from 0 to 256")
         #expect(backend["address"]?.contains("\":8080\"") == false)
         #expect(backend["check_address"]?.hasSuffix("or \"\" for none") == true)

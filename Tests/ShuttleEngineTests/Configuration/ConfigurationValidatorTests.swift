@@ -93,6 +93,8 @@ import Testing
         ("client_timeout", 0...86_400_000, " (milliseconds)"),
         ("server_timeout", 0...86_400_000, " (milliseconds)"),
         ("connect_timeout", 1...3_600_000, " (milliseconds)"),
+        ("retries", 0...7, ""),
+        ("retry_timeout", 0...3_600_000, " (milliseconds)"),
     ]
 
     @Test(arguments: integerFields)
@@ -118,6 +120,15 @@ import Testing
         backend.weight = value
         let expected =
             isValid ? [] : [issue("/weight", "\"weight\" is \(value); it must be an integer from 0 to 256")]
+        #expect(ConfigurationValidator.issues(in: backend) == expected)
+    }
+
+    @Test(arguments: [(-1, false), (0, true), (1_000_000_000, true), (1_000_000_001, false)])
+    func limits(value: Int, isValid: Bool) {
+        var backend = service.backends[0]
+        backend.connectionsMax = value
+        let detail = "\"max_connections\" is \(value); it must be an integer from 0 to 1000000000"
+        let expected = isValid ? [] : [issue("/max_connections", detail)]
         #expect(ConfigurationValidator.issues(in: backend) == expected)
     }
 

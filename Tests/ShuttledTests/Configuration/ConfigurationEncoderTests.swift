@@ -39,7 +39,10 @@ import Testing
                   "name": "b1",
                   "address": "10.0.0.1:80",
                   "check_address": "10.0.0.1:81",
-                  "weight": 5
+                  "weight": 5,
+                  "max_connections": 100,
+                  "backup": true,
+                  "state": "drain"
                 }
 
                 """

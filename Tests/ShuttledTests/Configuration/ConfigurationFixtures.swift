@@ -38,7 +38,9 @@ enum ConfigurationFixtures {
                 rise: value(ConfigurationRanges.checksInARow, using: &random),
                 clientTimeoutMilliseconds: value(ConfigurationRanges.timeoutMilliseconds, using: &random),
                 serverTimeoutMilliseconds: value(ConfigurationRanges.timeoutMilliseconds, using: &random),
-                connectTimeoutMilliseconds: value(ConfigurationRanges.connectTimeoutMilliseconds, using: &random)
+                connectTimeoutMilliseconds: value(ConfigurationRanges.connectTimeoutMilliseconds, using: &random),
+                retries: value(ConfigurationRanges.retries, using: &random),
+                retryTimeoutMilliseconds: value(ConfigurationRanges.retryTimeoutMilliseconds, using: &random)
             )
         }
         return services.sorted { $0.name < $1.name }
@@ -49,7 +51,10 @@ enum ConfigurationFixtures {
             name: name(index, using: &random),
             address: "10.0.0.\(index):\(Int.random(in: 1...65535, using: &random))",
             checkAddress: Bool.random(using: &random) ? "" : "[2001:DB8::\(index)]:80",
-            weight: value(ConfigurationRanges.weight, using: &random)
+            weight: value(ConfigurationRanges.weight, using: &random),
+            connectionsMax: value(ConfigurationRanges.connectionsMax, using: &random),
+            isBackup: Bool.random(using: &random),
+            state: BackendState.allCases.randomElement(using: &random) ?? .ready
         )
     }
 
@@ -82,6 +87,8 @@ enum ConfigurationFixtures {
             "client_timeout": 60000,
             "server_timeout": 70000,
             "connect_timeout": 1000,
+            "retries": 7,
+            "retry_timeout": 3000,
             "backends": []
           },
           {
@@ -99,7 +106,10 @@ enum ConfigurationFixtures {
                 "name": "b1",
                 "address": "10.0.0.1:80",
                 "check_address": "10.0.0.1:81",
-                "weight": 5
+                "weight": 5,
+                "max_connections": 100,
+                "backup": true,
+                "state": "drain"
               },
               {
                 "name": "a2",
@@ -117,12 +127,16 @@ enum ConfigurationFixtures {
     static let everyFieldServices = [
         ServiceConfiguration(
             name: "mail", address: ":25", balance: .leastConnections, checkIntervalMilliseconds: 0, fall: 3, rise: 4,
-            clientTimeoutMilliseconds: 60000, serverTimeoutMilliseconds: 70000, connectTimeoutMilliseconds: 1000
+            clientTimeoutMilliseconds: 60000, serverTimeoutMilliseconds: 70000, connectTimeoutMilliseconds: 1000,
+            retries: 7, retryTimeoutMilliseconds: 3000
         ),
         ServiceConfiguration(
             name: "web", address: "127.0.0.1:8080",
             backends: [
-                BackendConfiguration(name: "b1", address: "10.0.0.1:80", checkAddress: "10.0.0.1:81", weight: 5),
+                BackendConfiguration(
+                    name: "b1", address: "10.0.0.1:80", checkAddress: "10.0.0.1:81", weight: 5, connectionsMax: 100,
+                    isBackup: true, state: .drain
+                ),
                 BackendConfiguration(name: "a2", address: "[2001:DB8::1]:80", weight: 0),
             ]
         ),

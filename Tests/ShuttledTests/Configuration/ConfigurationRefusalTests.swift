@@ -78,6 +78,10 @@ import Testing
         ("client_timeout", "{}", "\"client_timeout\" is an object; it must be \(milliseconds)"),
         ("server_timeout", "[]", "\"server_timeout\" is a list; it must be \(milliseconds)"),
         ("connect_timeout", "0", "\"connect_timeout\" is 0; it must be an integer from 1 to 3600000 (milliseconds)"),
+        ("retries", "8", "\"retries\" is 8; it must be an integer from 0 to 7"),
+        (
+            "retry_timeout", "-1", "\"retry_timeout\" is -1; it must be an integer from 0 to 3600000 (milliseconds)"
+        ),
         ("backends", "{}", "\"backends\" is an object; it must be a list of backends"),
         ("backends", "\"b\"", "\"backends\" is the string \"b\"; it must be a list of backends"),
         ("backends", "null", "\"backends\" is null; leave it out for the default, or make it a list of backends"),
