@@ -25,10 +25,12 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "CURing", pkgConfig: "liburing", providers: [.apt(["liburing-dev"])]),
+        .systemLibrary(name: "CResolver"),
         .target(name: "ShuttleEngine", dependencies: ["CURing"], swiftSettings: swiftSettings),
         .executableTarget(
             name: "shuttled",
             dependencies: [
+                "CResolver",
                 "ShuttleEngine",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Hummingbird", package: "hummingbird"),

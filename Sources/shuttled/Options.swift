@@ -52,6 +52,15 @@ struct Options: ParsableCommand {
     var httpHost: [String] = []
 
     @Option(
+        name: [.customLong("resolver", withSingleDash: true), .long],
+        help: ArgumentHelp(
+            "DNS server to ask for host names, such as 10.0.0.53:53. (default: those of /etc/resolv.conf)",
+            valueName: "address"
+        )
+    )
+    var resolver: String?
+
+    @Option(
         name: [.customLong("rings", withSingleDash: true), .long],
         parsing: .unconditional,
         help: ArgumentHelp("Number of ring threads. (default: one for each usable CPU)", valueName: "count")
@@ -121,6 +130,29 @@ struct Options: ParsableCommand {
         }
         _ = try adminAddress
         _ = try allowedHosts
+        _ = try resolverAddress
+    }
+
+    /// The DNS server to ask, nil for those of the machine.
+    var resolverAddress: ShuttleEngine.SocketAddress? {
+        get throws {
+            guard let resolver else {
+                return nil
+            }
+            do throws(EndpointError) {
+                if case .host(let host, let port) = try Endpoint(parsing: resolver),
+                    let address = NumericHost.address(host, port: port)
+                {
+                    return address
+                }
+            } catch {
+                throw ValidationError("-resolver is \(Quoted(resolver)); \(error.explanation)")
+            }
+            throw ValidationError(
+                "-resolver is \(Quoted(resolver)), which has no numeric host; write the address of a DNS server, such as "
+                    + "\"10.0.0.53:53\""
+            )
+        }
     }
 
     /// Where the admin API is to listen. There are no tokens yet that would keep others out, so it may only be where
@@ -163,7 +195,7 @@ struct Options: ParsableCommand {
         guard case .tcp(.host(let host, let port)) = address else {
             return false
         }
-        return AddressResolver.numeric(host: host, port: port) == nil
+        return NumericHost.address(host, port: port) == nil
     }
 
     @Sendable private static func level(_ text: String) throws -> Logger.Level {

@@ -53,8 +53,8 @@ enum Shuttled {
 
     private static func check(_ options: Options, _ loop: any EventLoop) async -> ExitStatus {
         var check = MachineCheck()
-        let lookup = SystemHostLookup(loop: loop)
-        await check.checkFiles(config: options.config, state: options.state) { await lookup.addresses(of: $0) }
+        let lookup = SystemNames(loop: loop, server: try? options.resolverAddress)
+        await check.checkFiles(config: options.config, state: options.state) { await lookup.answers(to: $0) }
         check.checkMachine(ringCount: options.rings ?? Engine.usableCPUs())
         StandardOutput.write(check.lines.map { "\($0)\n" }.joined())
         return check.isGood ? .success : .checkFailed

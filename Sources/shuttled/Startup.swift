@@ -76,7 +76,7 @@ struct Startup {
         }
     }
 
-    private func startControl(store: StateStore?) throws(StartFailure) -> (ControlPlane, capacity: Int) {
+    private func startControl(store: StateStore?) throws -> (ControlPlane, capacity: Int) {
         let engine: Engine
         do throws(EngineUnavailable) {
             engine = try Engine(options: Engine.Options(ringCount: options.rings ?? Engine.usableCPUs()))
@@ -89,11 +89,13 @@ struct Startup {
         }
         engine.start()
         let logger = logger
-        let lookup = SystemHostLookup(loop: loop)
+        let server = try options.resolverAddress
+        let (lookup, refresh) = (SystemNames(loop: loop, server: server), SystemNames(loop: loop, server: server))
         let check = ConnectCheck(loop: loop)
         let parts = ControlPlane.Parts(
             store: store,
-            lookup: { await lookup.addresses(of: $0) },
+            lookup: { await lookup.answers(to: $0) },
+            refresh: { await refresh.answers(to: $0) },
             check: { check.check($0, timeout: $1) },
             fault: { reason in
                 logger.critical("\(reason)")

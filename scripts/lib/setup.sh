@@ -13,8 +13,8 @@ swift_version_min=6.2
 liburing_version_min=2.3
 
 run_packages=(git liburing-dev)
-test_packages=(curl python3 python3-pytest python3-pytest-xdist nginx-light libnginx-mod-stream redis-server strace iproute2 shellcheck
-    binutils valgrind)
+test_packages=(curl python3 python3-pytest python3-pytest-xdist nginx-light libnginx-mod-stream redis-server dnsmasq-base
+    strace iproute2 shellcheck binutils valgrind)
 perf_packages=(haproxy nginx-light libnginx-mod-stream iproute2 iperf3 wrk python3 python3-matplotlib)
 
 # setup [--dry-run] GROUP...: checks Swift and installs what the groups lack, or only says that it would.
@@ -79,6 +79,7 @@ setup_has() {
             # Not a module but compiled in, as in nginx.org's packages.
             PATH=$PATH:/usr/sbin nginx -V 2>&1 | grep -E -- "--with-stream( |$)" >/dev/null ;;
         redis-server) has_program redis-server ;;
+        dnsmasq-base) has_program dnsmasq || [ -x /usr/sbin/dnsmasq ] ;;
         binutils) has_program objdump ;;
         iproute2) has_program ss && has_program ip ;;
         *) has_program "$1" ;;

@@ -17,6 +17,9 @@ public enum ConfigurationRanges {
     /// A connect must end some day: 0 is not allowed.
     public static let connectTimeoutMilliseconds = 1...3_600_000
     public static let checkIntervalMilliseconds = 0...86_400_000
+    /// 0 means by the time to live of the answers; between it and `resolveIntervalMillisecondsMin` there is nothing.
+    public static let resolveIntervalMilliseconds = 0...86_400_000
+    public static let resolveIntervalMillisecondsMin = 1000
     public static let checksInARow = 1...1000
     public static let weight = 0...256
     /// More than any process may have open; 0 is no limit.

@@ -56,6 +56,10 @@ extension ServiceConfiguration: ConfigurationObject {
         .init("retries", .integer(\.retries, ConfigurationRanges.retries)),
         .init(
             "retry_timeout", .milliseconds(\.retryTimeoutMilliseconds, ConfigurationRanges.retryTimeoutMilliseconds)),
+        .init(
+            "resolve_interval",
+            .milliseconds(\.resolveIntervalMilliseconds, ConfigurationRanges.resolveIntervalMilliseconds)
+        ),
         .init(backendsName, .backends(\.backends), .always),
     ]
 

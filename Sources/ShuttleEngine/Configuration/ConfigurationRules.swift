@@ -17,7 +17,17 @@ public struct ConfigurationRule<Object>: Sendable {
 
 extension ServiceConfiguration {
     /// Of the service's own fields: a backend can be changed by itself, and is then checked by itself.
-    public static let rules: [ConfigurationRule<ServiceConfiguration>] = []
+    public static let rules: [ConfigurationRule<ServiceConfiguration>] = [
+        ConfigurationRule("resolve_interval") { service in
+            let interval = service.resolveIntervalMilliseconds
+            let least = ConfigurationRanges.resolveIntervalMillisecondsMin
+            guard interval > 0, interval < least else {
+                return nil
+            }
+            return "\"resolve_interval\" is \(interval), which would ask DNS servers too often; it must be \(least) "
+                + "(milliseconds) at least, or 0 for the time to live of their answers"
+        }
+    ]
 }
 
 extension BackendConfiguration {

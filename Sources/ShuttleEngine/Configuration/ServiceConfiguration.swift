@@ -34,6 +34,8 @@ public struct ServiceConfiguration: Equatable, Hashable, Sendable {
     public var retries: Int
     /// Longest time that all tries for one client may take together, in milliseconds; 0 means no limit but that of each.
     public var retryTimeoutMilliseconds: Int
+    /// Milliseconds until the host names of backends are resolved again; 0 means by the time to live of the answers.
+    public var resolveIntervalMilliseconds: Int
 
     public init(
         name: String,
@@ -47,7 +49,8 @@ public struct ServiceConfiguration: Equatable, Hashable, Sendable {
         serverTimeoutMilliseconds: Int = 0,
         connectTimeoutMilliseconds: Int = ConfigurationDefaults.connectTimeoutMilliseconds,
         retries: Int = ConfigurationDefaults.retries,
-        retryTimeoutMilliseconds: Int = 0
+        retryTimeoutMilliseconds: Int = 0,
+        resolveIntervalMilliseconds: Int = 0
     ) {
         self.name = name
         self.address = address
@@ -61,5 +64,6 @@ public struct ServiceConfiguration: Equatable, Hashable, Sendable {
         self.connectTimeoutMilliseconds = connectTimeoutMilliseconds
         self.retries = retries
         self.retryTimeoutMilliseconds = retryTimeoutMilliseconds
+        self.resolveIntervalMilliseconds = resolveIntervalMilliseconds
     }
 }

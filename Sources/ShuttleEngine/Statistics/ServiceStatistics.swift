@@ -32,3 +32,13 @@ public struct BackendStatistics: Sendable, Equatable {
     public var checkSuccesses: UInt64
     public var checkFailures: UInt64
 }
+
+extension BackendStatistics {
+    /// Of a backend that is not there: its name does not resolve.
+    public static func none(of configuration: BackendConfiguration) -> BackendStatistics {
+        BackendStatistics(
+            configuration: configuration, isUp: false, sentBytes: 0, receivedBytes: 0, errors: 0, connections: 0,
+            active: 0, checkSuccesses: 0, checkFailures: 0
+        )
+    }
+}

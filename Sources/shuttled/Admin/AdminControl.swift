@@ -11,7 +11,7 @@ protocol AdminControl: Sendable {
     func apply(_ change: ConfigurationChange, origin: ChangeOrigin) async throws(ChangeRefusal)
         -> [ServiceConfiguration]
     /// Sorted by name.
-    func statistics() async -> [ServiceStatistics]
+    func statistics() async -> [ServiceReport]
     /// In the order of the rings.
     func ringStatistics() async -> [RingStatistics]
     func readiness() async -> Readiness

@@ -7,7 +7,7 @@ import ShuttleEngine
 /// Prints statistics under the names that clients know.
 enum StatisticsEncoder {
     /// All services, as `GET /` answers.
-    static func bytes(of services: [ServiceStatistics]) -> [UInt8] {
+    static func bytes(of services: [ServiceReport]) -> [UInt8] {
         let backendCount = services.reduce(0) { $0 + $1.backends.count }
         var writer = JSONWriter(capacity: 64 + services.count * 448 + backendCount * 320)
         writer.list { writer in
@@ -18,13 +18,13 @@ enum StatisticsEncoder {
         return writer.finish(trailingNewline: true)
     }
 
-    static func bytes(of service: ServiceStatistics) -> [UInt8] {
+    static func bytes(of service: ServiceReport) -> [UInt8] {
         var writer = JSONWriter(capacity: 512 + service.backends.count * 320)
         write(service, to: &writer)
         return writer.finish(trailingNewline: true)
     }
 
-    static func bytes(of backend: BackendStatistics) -> [UInt8] {
+    static func bytes(of backend: BackendReport) -> [UInt8] {
         var writer = JSONWriter()
         write(backend, to: &writer)
         return writer.finish(trailingNewline: true)
@@ -55,7 +55,8 @@ enum StatisticsEncoder {
         }
     }
 
-    private static func write(_ service: ServiceStatistics, to writer: inout JSONWriter) {
+    private static func write(_ report: ServiceReport, to writer: inout JSONWriter) {
+        let service = report.statistics
         writer.object { writer in
             ConfigurationEncoder.writeFields(of: service.configuration, to: &writer)
             for field in ServiceStatisticsField.allCases {
@@ -69,14 +70,15 @@ enum StatisticsEncoder {
                 }
             }
             writer.list("backends") { writer in
-                for backend in service.backends {
+                for backend in report.backends {
                     write(backend, to: &writer)
                 }
             }
         }
     }
 
-    private static func write(_ backend: BackendStatistics, to writer: inout JSONWriter) {
+    private static func write(_ report: BackendReport, to writer: inout JSONWriter) {
+        let backend = report.statistics
         writer.object { writer in
             ConfigurationEncoder.writeFields(of: backend.configuration, to: &writer)
             for field in BackendStatisticsField.allCases {
@@ -92,6 +94,17 @@ enum StatisticsEncoder {
                 case .checkFail: writer.value(backend.checkFailures)
                 }
             }
+            if let name = report.name {
+                write(name, to: &writer)
+            }
         }
+    }
+
+    /// Fields that only backends with a host name have.
+    private static func write(_ name: NameReport, to writer: inout JSONWriter) {
+        writer.member(NameField.resolvedAddress.rawValue, name.resolvedAddress)
+        writer.member(NameField.resolveError.rawValue, name.failure ?? "")
+        writer.member(
+            NameField.resolveTime.rawValue, name.answerTime.map { Timestamp.text(milliseconds: $0 * 1000) } ?? "")
     }
 }

@@ -29,6 +29,16 @@ enum BackendStatisticsField: String, CaseIterable {
     case checkFail = "check_fail"
 }
 
+/// What statistics say of a backend whose address has a host name. A new case is known on input as well.
+enum NameField: String, CaseIterable {
+    /// What the name stands for, empty as long as it has not resolved.
+    case resolvedAddress = "resolved_address"
+    /// What is wrong with the name now, empty where nothing is.
+    case resolveError = "resolve_error"
+    /// When the last good answer came.
+    case resolveTime = "resolve_time"
+}
+
 /// A configuration object that statistics are kept of.
 protocol StatisticsObject: ConfigurationObject {
     /// Names that are passed over on input.
@@ -40,5 +50,7 @@ extension ServiceConfiguration: StatisticsObject {
 }
 
 extension BackendConfiguration: StatisticsObject {
-    static let statisticsNames = Set(BackendStatisticsField.allCases.map(\.rawValue))
+    static let statisticsNames = Set(
+        BackendStatisticsField.allCases.map(\.rawValue) + NameField.allCases.map(\.rawValue)
+    )
 }

@@ -1,61 +1,74 @@
-// Owns turning the addresses of a configuration into socket addresses: what stays as it was, what is numeric, and what
-// has to be looked up.
-// Leaves to others: the lookup itself (HostLookup) and whether addresses go together (ListenConflicts).
+// Owns turning the addresses of a configuration into socket addresses: what is numeric, what is known, and what has to be
+// looked up.
+// Leaves to others: the lookup itself (SystemNames), looking again (NameWatch), whether addresses go together
+// (ListenConflicts).
 
 import Glibc
 import ShuttleEngine
 
-/// A service with its addresses found: what the engine and the health checks work with.
-struct AppliedService: Sendable, Equatable {
-    var resolved: ResolvedService
-    /// One for each backend, in their order; nil where there are no checks.
-    var checkAddresses: [ShuttleEngine.SocketAddress?]
-
-    var configuration: ServiceConfiguration { resolved.configuration }
+/// What resolving a configuration has come to.
+struct ResolvedConfiguration {
+    var services: [AppliedService]
+    /// Names of backends that were not in use before, with what was learned of them.
+    var fresh: [NameQuestion: NameMemory]
 }
 
 /// Resolves the addresses of a configuration.
 struct AddressResolver {
-    let lookup: HostLookup
+    let lookup: NameLookup
     /// Where `:port` listens: `[::]` takes IPv4 as well; a machine without IPv6 has only `0.0.0.0`.
     let hasIPv6: Bool
 
-    init(hasIPv6: Bool = AddressResolver.machineHasIPv6(), lookup: @escaping HostLookup) {
+    init(hasIPv6: Bool = AddressResolver.machineHasIPv6(), lookup: @escaping NameLookup) {
         self.lookup = lookup
         self.hasIPv6 = hasIPv6
     }
 
-    /// The services of `next` with their addresses. An address whose text is what it was, at the place where it was,
-    /// keeps what it resolved to then: a change elsewhere must not move a backend because DNS has moved.
+    /// The services of `next` with their addresses.
+    ///
+    /// A name that backends use already stands for what it stood for: a change elsewhere must not move a backend because
+    /// DNS has moved, nor be refused because DNS is out of order. `watched` says what is known of those. A listening
+    /// address whose text is what it was stays what it was. With `toleratesSilence` backends whose name does not
+    /// resolve are left out until it does, instead of refusing them.
     nonisolated(nonsending) func resolve(
-        _ next: NextConfiguration, live: [String: AppliedService]
-    ) async throws(ChangeRefusal) -> [AppliedService] {
-        var pass = ResolverPass(resolver: self, known: [:])
-        _ = pass.services(of: next, live: live)
-        if !pass.unknownNames.isEmpty {
-            pass = ResolverPass(resolver: self, known: await lookup(pass.unknownNames.sorted()))
+        _ next: NextConfiguration, live: [String: AppliedService], toleratesSilence: Bool = false,
+        watched: @escaping (NameQuestion) -> NameMemory?
+    ) async throws(ChangeRefusal) -> ResolvedConfiguration {
+        var pass = ResolverPass(resolver: self, toleratesSilence: toleratesSilence, live: live, watched: watched)
+        _ = pass.services(of: next)
+        if !pass.unknown.isEmpty {
+            let questions = pass.unknown.sorted { $0.name < $1.name }
+            let answers = await lookup(questions)
+            let now = time(nil)
+            let fresh = answers.mapValues { answer in
+                var memory = NameMemory()
+                _ = memory.take(answer, time: now)
+                return memory
+            }
+            pass = ResolverPass(
+                resolver: self, toleratesSilence: toleratesSilence, live: live, watched: watched, fresh: fresh
+            )
         }
-        let services = pass.services(of: next, live: live)
+        let services = pass.services(of: next)
         if !pass.issues.isEmpty {
             throw .invalid(Array(pass.issues.prefix(ConfigurationIssue.countMax)))
         }
-        return services
+        return ResolvedConfiguration(services: services, fresh: pass.fresh)
     }
 
-    /// The socket address of a numeric host, brackets left out, or nil when it is a name. Never blocks.
-    static func numeric(host: String, port: Int) -> ShuttleEngine.SocketAddress? {
-        var hints = addrinfo()
-        hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV
-        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
-        var list: UnsafeMutablePointer<addrinfo>?
-        guard getaddrinfo(host, String(port), &hints, &list) == 0 else {
-            return nil
+    /// The live services once more, with what their names stand for now.
+    func refresh(
+        _ live: [AppliedService], watched: @escaping (NameQuestion) -> NameMemory?
+    ) -> [AppliedService] {
+        live.map { service in
+            guard !service.names.isEmpty else {
+                return service
+            }
+            var pass = ResolverPass(
+                resolver: self, toleratesSilence: true, live: [service.configuration.name: service], watched: watched
+            )
+            return pass.resolve(service.configuration, pointers: nil)
         }
-        defer { list.map(freeaddrinfo) }
-        guard let info = list?.pointee, let address = info.ai_addr else {
-            return nil
-        }
-        return ShuttleEngine.SocketAddress(copying: address, length: Int(info.ai_addrlen))?.unmapped
     }
 
     /// Whether a socket can be bound to `[::]`.
@@ -74,108 +87,144 @@ struct AddressResolver {
 /// One walk over a configuration. The first finds out which names are needed, the second knows them.
 private struct ResolverPass {
     let resolver: AddressResolver
-    let known: [String: Result<ShuttleEngine.SocketAddress, HostLookupFailure>]
-    private(set) var unknownNames: Set<String> = []
+    let toleratesSilence: Bool
+    let live: [String: AppliedService]
+    let watched: (NameQuestion) -> NameMemory?
+    let fresh: [NameQuestion: NameMemory]
+    private(set) var unknown: Set<NameQuestion> = []
     private(set) var issues: [ConfigurationIssue] = []
 
-    /// Stands in for an address that is not known yet, or that has an issue.
+    /// Stands in for a listening address that is not known yet, or that has an issue.
     private static let placeholder = ShuttleEngine.SocketAddress.anyIPv4(port: 0)
 
     init(
-        resolver: AddressResolver, known: [String: Result<ShuttleEngine.SocketAddress, HostLookupFailure>]
+        resolver: AddressResolver, toleratesSilence: Bool, live: [String: AppliedService],
+        watched: @escaping (NameQuestion) -> NameMemory?, fresh: [NameQuestion: NameMemory] = [:]
     ) {
         self.resolver = resolver
-        self.known = known
+        self.toleratesSilence = toleratesSilence
+        self.live = live
+        self.watched = watched
+        self.fresh = fresh
     }
 
-    mutating func services(of next: NextConfiguration, live: [String: AppliedService]) -> [AppliedService] {
+    /// Where the fields of a service stand in the body that was sent.
+    struct Pointers {
+        let next: NextConfiguration
+        let service: String
+
+        var ofService: String { next.pointer(toService: service) ?? "" }
+
+        func ofBackend(_ index: Int, named name: String) -> String {
+            next.pointer(toBackend: index, named: name, of: service) ?? ""
+        }
+    }
+
+    mutating func services(of next: NextConfiguration) -> [AppliedService] {
         next.services.map { service in
-            if let old = live[service.name], old.configuration == service {
+            if let old = live[service.name], old.configuration == service, old.names.isEmpty {
                 return old
             }
-            return resolve(service, of: next, old: live[service.name])
+            return resolve(service, pointers: Pointers(next: next, service: service.name))
         }
     }
 
-    private mutating func resolve(
-        _ service: ServiceConfiguration, of next: NextConfiguration, old: AppliedService?
-    ) -> AppliedService {
+    mutating func resolve(_ service: ServiceConfiguration, pointers: Pointers?) -> AppliedService {
         let listenAddress: ShuttleEngine.SocketAddress
-        if let old, old.configuration.address == service.address {
+        if let old = live[service.name], old.configuration.address == service.address {
             listenAddress = old.resolved.listenAddress
         } else {
-            listenAddress = resolve(service.address, field: "address") { next.pointer(toService: service.name) }
+            listenAddress = self.listenAddress(of: service, pointers)
         }
-        // Found by name once, not by a search for each: there may be thousands.
-        var oldIndices: [String: Int] = [:]
-        for (index, backend) in (old?.configuration.backends ?? []).enumerated() {
-            oldIndices[backend.name] = index
-        }
-        var addresses: [ShuttleEngine.SocketAddress] = []
-        var checkAddresses: [ShuttleEngine.SocketAddress?] = []
-        for (index, backend) in service.backends.enumerated() {
-            let pointer = { next.pointer(toBackend: index, named: backend.name, of: service.name) }
-            let oldIndex = oldIndices[backend.name]
-            let oldBackend = oldIndex.flatMap { old?.configuration.backends[$0] }
-            if let old, let oldIndex, oldBackend?.address == backend.address {
-                addresses.append(old.resolved.backendAddresses[oldIndex])
-            } else {
-                addresses.append(resolve(backend.address, field: "address", pointer))
+        let backends = service.backends.enumerated().map { index, backend in
+            let pointer = { pointers?.ofBackend(index, named: backend.name) ?? "" }
+            let target = target(of: backend.address, field: "address", pointer)
+            let checkTarget =
+                backend.checkAddress.isEmpty
+                ? nil : self.target(of: backend.checkAddress, field: "check_address", pointer)
+            guard let target else {
+                return BackendExpansion()
             }
-            if backend.checkAddress.isEmpty {
-                checkAddresses.append(nil)
-            } else if let old, let oldIndex, oldBackend?.checkAddress == backend.checkAddress {
-                checkAddresses.append(old.checkAddresses[oldIndex])
-            } else {
-                checkAddresses.append(resolve(backend.checkAddress, field: "check_address", pointer))
+            return BackendExpansion(of: backend, at: target, checkedAt: checkTarget) { question in
+                memory(of: question)?.targets ?? []
             }
         }
-        return AppliedService(
-            resolved: ResolvedService(
-                configuration: service, listenAddress: listenAddress, backendAddresses: addresses
-            ),
-            checkAddresses: checkAddresses
-        )
+        return AppliedService(configuration: service, listenAddress: listenAddress, backends: backends)
     }
 
-    private mutating func resolve(
-        _ text: String, field: String, _ pointer: () -> String?
+    private func memory(of question: NameQuestion) -> NameMemory? {
+        watched(question) ?? fresh[question]
+    }
+
+    private mutating func listenAddress(
+        of service: ServiceConfiguration, _ pointers: Pointers?
     ) -> ShuttleEngine.SocketAddress {
-        let endpoint: Endpoint
+        let pointer = { pointers?.ofService ?? "" }
+        switch parsed(service.address, field: "address", pointer) {
+        case .wildcard(let port):
+            return resolver.hasIPv6 ? .anyIPv6(port: UInt16(port)) : .anyIPv4(port: UInt16(port))
+        case .host(let host, let port):
+            if let address = NumericHost.address(host, port: port) {
+                return address
+            }
+            let question = NameQuestion.host(host)
+            let isKnown = require(question, field: "address", text: service.address, toleratesSilence: false, pointer)
+            let address = isKnown ? memory(of: question)?.targets.first?.address : nil
+            return address?.with(port: UInt16(port)) ?? ResolverPass.placeholder
+        case nil:
+            return ResolverPass.placeholder
+        }
+    }
+
+    /// Where an address of a backend leads, nil when it cannot be told. Notes what has to be looked up for it.
+    private mutating func target(of text: String, field: String, _ pointer: () -> String) -> BackendTarget? {
+        guard case .host(let host, let port) = parsed(text, field: field, pointer) else {
+            return nil
+        }
+        if let address = NumericHost.address(host, port: port) {
+            return .fixed(address)
+        }
+        // In use already: whatever is wrong with it is known, and is not this change's fault.
+        if watched(.host(host)) == nil {
+            _ = require(.host(host), field: field, text: text, toleratesSilence: toleratesSilence, pointer)
+        }
+        return .host(host, port: UInt16(port))
+    }
+
+    /// Whether a name is known to stand for something. Notes that it has to be looked up, or that it does not resolve.
+    private mutating func require(
+        _ question: NameQuestion, field: String, text: String, toleratesSilence: Bool, _ pointer: () -> String
+    ) -> Bool {
+        guard let memory = memory(of: question) else {
+            unknown.insert(question)
+            return false
+        }
+        guard memory.targets.isEmpty else {
+            return true
+        }
+        if !toleratesSilence, let failure = memory.failure {
+            issues.append(
+                ConfigurationIssue(
+                    pointer: "\(pointer())/\(field)",
+                    detail: "\"\(field)\" is \(Quoted(text)); the host \(Quoted(question.name)) \(failure.reason)"
+                )
+            )
+        }
+        return false
+    }
+
+    private mutating func parsed(_ text: String, field: String, _ pointer: () -> String) -> Endpoint? {
         do throws(EndpointError) {
-            endpoint = try Endpoint(parsing: text)
+            return try Endpoint(parsing: text)
         } catch {
             // The validator lets none of these through.
             issues.append(
                 ConfigurationIssue(
-                    pointer: "\(pointer() ?? "")/\(field)",
+                    pointer: "\(pointer())/\(field)",
                     detail: "\"\(field)\" is \(Quoted(text)); \(error.explanation)"
                 )
             )
-            return ResolverPass.placeholder
-        }
-        switch endpoint {
-        case .wildcard(let port):
-            let port = UInt16(port)
-            return resolver.hasIPv6 ? .anyIPv6(port: port) : .anyIPv4(port: port)
-        case .host(let host, let port):
-            if let address = AddressResolver.numeric(host: host, port: port) {
-                return address
-            }
-            switch known[host] {
-            case .success(let address):
-                return address.with(port: UInt16(port))
-            case .failure(let failure):
-                issues.append(
-                    ConfigurationIssue(
-                        pointer: "\(pointer() ?? "")/\(field)",
-                        detail: "\"\(field)\" is \(Quoted(text)); the host \(Quoted(host)) \(failure.reason)"
-                    )
-                )
-            case nil:
-                unknownNames.insert(host)
-            }
-            return ResolverPass.placeholder
+            return nil
         }
     }
 }

@@ -1,6 +1,6 @@
 // Owns the configuration that is live, the one order of its changes, and the end of the data plane.
-// Leaves to others: what a change leads to (NextConfiguration), finding addresses (AddressResolver), carrying it out
-// (ChangeExecutor), checking backends (HealthMonitor), answering requests (Admin).
+// Leaves to others: what a change leads to (NextConfiguration), finding addresses (AddressResolver), names that move
+// (NameWatch), carrying it out (ChangeExecutor), checking backends (HealthMonitor), answering requests (Admin).
 
 import Logging
 import NIOCore
@@ -19,6 +19,7 @@ actor ControlPlane {
     private let resolver: AddressResolver
     private let changes: ChangeExecutor
     private let health: HealthMonitor
+    private let names: NameWatch
     private let turnstile = Turnstile()
 
     /// Sorted by name.
@@ -29,11 +30,17 @@ actor ControlPlane {
     private var isStateCurrent = false
     private var isShuttingDown = false
     private var isCut = false
+    /// Whether names have moved since they were last applied, and a turn to do so is waited for.
+    private var namesArePending = false
 
     /// What a control plane is made of; tests replace some of it.
     struct Parts {
         var store: StateStore?
-        var lookup: HostLookup
+        /// For changes, which wait for it.
+        var lookup: NameLookup
+        /// For names in use, which are asked for again and again: it must not keep the other one waiting.
+        var refresh: NameLookup
+        var refreshDelay: NameWatch.Delay = { memory, pace in memory.delay(pace) }
         var check: HealthCheck
         var adoptionLimit = ChangeExecutor.adoptionLimit
         /// Ends the process with a diagnostic.
@@ -50,6 +57,7 @@ actor ControlPlane {
             loop: loop, dataPlane: dataPlane, store: parts.store, adoptionLimit: parts.adoptionLimit,
             fault: parts.fault
         )
+        names = NameWatch(loop: loop, logger: logger, lookup: parts.refresh, delay: parts.refreshDelay)
         health = HealthMonitor(
             loop: loop, logger: logger, check: parts.check,
             observer: HealthMonitor.Observer(
@@ -71,9 +79,11 @@ actor ControlPlane {
     }
 
     /// What every service has done, sorted by name.
-    func statistics() -> [ServiceStatistics] {
+    func statistics() -> [ServiceReport] {
         // Committed in order of names, reported in order of commit.
-        dataPlane.statistics()
+        zip(services, dataPlane.statistics()).map { service, statistics in
+            ServiceReport(of: service, statistics) { names.memory(of: $0) }
+        }
     }
 
     /// What every ring says of itself.
@@ -108,15 +118,21 @@ actor ControlPlane {
     /// Applies the configuration of the start. It is not written back: the state file changes when somebody changes
     /// something. `isFromState` says that it came from there. Addresses that are in use may become free for so long: a
     /// process that was killed leaves its rings to the kernel, which lets go of their listeners a moment after its end.
+    ///
+    /// A backend whose name does not resolve is no reason not to start: DNS may be as dead as everything else after a
+    /// power cut, and the other backends must not wait for it. It is left out until its name resolves.
     func start(
         with services: [ServiceConfiguration], isFromState: Bool, origin: ChangeOrigin,
         waitingForAddresses limit: TimeAmount = .zero
     ) async throws(ChangeRefusal) {
+        names.moved = { [weak self, executor = ControlLoopExecutor(loop: loop)] in
+            Task(executorPreference: executor) { await self?.applyNames() }
+        }
         let deadline = NIODeadline.now() + limit
         var isWaiting = false
         while true {
             do throws(ChangeRefusal) {
-                _ = try await perform(.replaceAll(services), origin: origin, persists: false)
+                _ = try await perform(.replaceAll(services), origin: origin, persists: false, toleratesSilence: true)
                 break
             } catch {
                 guard case .addressInUse = error, NIODeadline.now() < deadline else {
@@ -137,7 +153,7 @@ actor ControlPlane {
     }
 
     private func perform(
-        _ change: ConfigurationChange, origin: ChangeOrigin, persists: Bool
+        _ change: ConfigurationChange, origin: ChangeOrigin, persists: Bool, toleratesSilence: Bool = false
     ) async throws(ChangeRefusal) -> [ServiceConfiguration] {
         await turnstile.enter()
         defer { turnstile.leave() }
@@ -152,14 +168,16 @@ actor ControlPlane {
         if next.services == current, !needsState {
             return current
         }
-        let resolved = try await resolver.resolve(next, live: servicesByName)
-        let conflicts = ListenConflicts.issues(in: resolved, of: next)
+        let resolved = try await resolver.resolve(
+            next, live: servicesByName, toleratesSilence: toleratesSilence
+        ) { [names] in names.memory(of: $0) }
+        let conflicts = ListenConflicts.issues(in: resolved.services, of: next)
         guard conflicts.isEmpty else {
             throw .invalid(conflicts)
         }
         // Should it fail, what the file holds is written again even if the next change changes nothing.
         isStateCurrent = false
-        let epoch = try await changes.execute(resolved, of: next, persists: persists) {
+        let epoch = try await changes.execute(resolved.services, of: next, persists: persists) {
             take(resolved)
         }
         isStateCurrent = persists
@@ -168,17 +186,54 @@ actor ControlPlane {
     }
 
     /// From here on this is the configuration.
-    private func take(_ resolved: [AppliedService]) {
-        services = resolved
-        servicesByName = Dictionary(uniqueKeysWithValues: resolved.map { ($0.configuration.name, $0) })
+    private func take(_ resolved: ResolvedConfiguration) {
+        services = resolved.services
+        servicesByName = Dictionary(uniqueKeysWithValues: services.map { ($0.configuration.name, $0) })
+        var paces: [NameQuestion: NamePace] = [:]
+        for service in services {
+            for name in service.names {
+                paces[name, default: NamePace()]
+                    .include(intervalMilliseconds: service.configuration.resolveIntervalMilliseconds)
+            }
+        }
+        names.update(paces, fresh: resolved.fresh)
         health.update(
-            resolved.flatMap { service in
+            services.flatMap { service in
                 HealthTarget.targets(
-                    of: service.configuration, backendAddresses: service.resolved.backendAddresses,
+                    of: service.resolved.configuration, backendAddresses: service.resolved.backendAddresses,
                     checkAddresses: service.checkAddresses
                 )
             }
         )
+    }
+
+    // MARK: Names
+
+    /// Applies what names stand for now. Like a change in everything but that nobody asked for it: the configuration
+    /// stays what it is, and nothing is written. What moves while it waits for its turn is applied with it.
+    private func applyNames() async {
+        guard !namesArePending else {
+            return
+        }
+        namesArePending = true
+        await turnstile.enter()
+        defer { turnstile.leave() }
+        namesArePending = false
+        let next = resolver.refresh(services) { [names] in names.memory(of: $0) }
+        guard !isShuttingDown, next != services else {
+            return
+        }
+        do throws(ChangeRefusal) {
+            // Nothing that could be refused: the listeners stay.
+            let epoch = try await changes.execute(
+                next, of: NextConfiguration(unchanged: configuration()), persists: false
+            ) {
+                take(ResolvedConfiguration(services: next, fresh: [:]))
+            }
+            logger.debug("names applied", metadata: ["epoch": "\(epoch)"])
+        } catch {
+            logger.error("what host names stand for could not be applied", metadata: ["reason": "\(error)"])
+        }
     }
 
     private func log(_ plan: ChangePlan, _ origin: ChangeOrigin, epoch: Epoch, since start: NIODeadline) {
@@ -235,14 +290,16 @@ actor ControlPlane {
         isCut = true
     }
 
-    /// Makes no further health checks.
+    /// Makes no further health checks, and asks for no names any more.
     func stopHealthChecks() {
         health.stop()
+        names.stop()
     }
 
     /// Stops the ring threads.
     func stop() {
         health.stop()
+        names.stop()
         dataPlane.stop()
     }
 }

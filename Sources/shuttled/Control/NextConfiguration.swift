@@ -78,6 +78,12 @@ struct NextConfiguration {
         }
     }
 
+    /// What is live already, with nothing that was sent.
+    init(unchanged services: [ServiceConfiguration]) {
+        self.services = services
+        body = .none
+    }
+
     /// Where a service stands in the body, or nil when it is not in it.
     func pointer(toService name: String) -> String? {
         switch body {

@@ -17,7 +17,7 @@ struct MachineCheck: Sendable {
 
     /// Reads both files, and looks whether the one that would be loaded goes together with this machine's addresses.
     /// Blocks.
-    mutating func checkFiles(config: String?, state: String?, lookup: @escaping HostLookup) async {
+    mutating func checkFiles(config: String?, state: String?, lookup: @escaping NameLookup) async {
         var effective: ConfigurationFile?
         if let config {
             do throws(ConfigurationFileError) {
@@ -46,13 +46,13 @@ struct MachineCheck: Sendable {
         }
     }
 
-    private mutating func checkAddresses(_ file: ConfigurationFile, _ lookup: @escaping HostLookup) async {
+    private mutating func checkAddresses(_ file: ConfigurationFile, _ lookup: @escaping NameLookup) async {
         do throws(ChangeRefusal) {
             let next = try NextConfiguration(
                 applying: .replaceAll(file.services), prefix: file.servicesPointer, to: []
             )
-            let services = try await AddressResolver(lookup: lookup).resolve(next, live: [:])
-            let conflicts = ListenConflicts.issues(in: services, of: next)
+            let resolved = try await AddressResolver(lookup: lookup).resolve(next, live: [:]) { _ in nil }
+            let conflicts = ListenConflicts.issues(in: resolved.services, of: next)
             if !conflicts.isEmpty {
                 problem(file.error(conflicts).description)
             }

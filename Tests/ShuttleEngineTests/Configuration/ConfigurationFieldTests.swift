@@ -8,7 +8,7 @@ import Testing
         #expect(
             ServiceConfiguration.fields.map(\.name) == [
                 "name", "address", "balance", "check_interval", "fall", "rise", "client_timeout", "server_timeout",
-                "connect_timeout", "retries", "retry_timeout", "backends",
+                "connect_timeout", "retries", "retry_timeout", "resolve_interval", "backends",
             ]
         )
         #expect(ServiceConfiguration.fields.filter(\.isRequired).map(\.name) == ["name", "address"])
@@ -40,9 +40,9 @@ import Testing
         let values = [
             service.checkIntervalMilliseconds, service.fall, service.rise, service.clientTimeoutMilliseconds,
             service.serverTimeoutMilliseconds, service.connectTimeoutMilliseconds, service.retries,
-            service.retryTimeoutMilliseconds,
+            service.retryTimeoutMilliseconds, service.resolveIntervalMilliseconds,
         ]
-        #expect(values == Array(1000..<1008))
+        #expect(values == Array(1000..<1009))
     }
 
     @Test func defaultsAreInRange() {

@@ -95,7 +95,17 @@ import Testing
         ("connect_timeout", 1...3_600_000, " (milliseconds)"),
         ("retries", 0...7, ""),
         ("retry_timeout", 0...3_600_000, " (milliseconds)"),
+        ("resolve_interval", 0...86_400_000, " (milliseconds)"),
     ]
+
+    @Test(arguments: [(0, true), (1, false), (999, false), (1000, true)])
+    func namesAreNotAskedForTooOften(value: Int, isValid: Bool) {
+        var service = service
+        service.resolveIntervalMilliseconds = value
+        let issues = ConfigurationValidator.issues(in: service)
+        #expect(issues.map(\.pointer) == (isValid ? [] : ["/resolve_interval"]))
+        #expect(issues.allSatisfy { $0.detail.contains("\"resolve_interval\" is \(value)") })
+    }
 
     @Test(arguments: integerFields)
     func ranges(name: String, range: ClosedRange<Int>, unit: String) throws {

@@ -32,6 +32,23 @@ import Testing
         #expect(text(StatisticsEncoder.bytes(of: statistics)) == Self.backend)
     }
 
+    @Test func statisticsOfABackendWithAName() throws {
+        var report = FakeControl.statistics(of: FakeControl.web).backends[0]
+        report.name = NameReport(resolvedAddress: "10.0.0.1:80", failure: "it is gone", answerTime: 1_000_000_000)
+        let printed = StatisticsEncoder.bytes(of: report)
+        let more = """
+              "check_fail": 27,
+              "resolved_address": "10.0.0.1:80",
+              "resolve_error": "it is gone",
+              "resolve_time": "2001-09-09T01:46:40.000Z"
+
+            """
+        #expect(text(printed) == Self.backend.replacing("  \"check_fail\": 27\n", with: more))
+        #expect(try ConfigurationDecoder.backend(parsing: printed) == report.configuration)
+        report.name = NameReport(resolvedAddress: "", failure: nil, answerTime: nil)
+        #expect(text(StatisticsEncoder.bytes(of: report)).contains("\"resolve_error\": \"\""))
+    }
+
     @Test func statisticsOfAService() {
         let expected = """
             {
@@ -70,7 +87,7 @@ import Testing
             """
         let statistics = FakeControl.statistics(of: FakeControl.web)
         #expect(text(StatisticsEncoder.bytes(of: statistics)) == expected)
-        #expect(text(StatisticsEncoder.bytes(of: [ServiceStatistics]())) == "[]\n")
+        #expect(text(StatisticsEncoder.bytes(of: [ServiceReport]())) == "[]\n")
     }
 
     @Test func statisticsOfRings() {

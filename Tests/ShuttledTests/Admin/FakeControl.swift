@@ -67,7 +67,7 @@ final class FakeControl: AdminControl {
         return try result.get()
     }
 
-    func statistics() async -> [ServiceStatistics] {
+    func statistics() async -> [ServiceReport] {
         noteThread()
         return services.map(Self.statistics)
     }
@@ -117,15 +117,17 @@ final class FakeControl: AdminControl {
     }
 
     /// Statistics in which every number is another one.
-    static func statistics(of service: ServiceConfiguration) -> ServiceStatistics {
-        ServiceStatistics(
-            configuration: service, sentBytes: 11, receivedBytes: 12, errors: 13, connections: 14, active: 15,
-            backends: service.backends.map {
-                BackendStatistics(
-                    configuration: $0, isUp: true, sentBytes: 21, receivedBytes: 22, errors: 23, connections: 24,
-                    active: 25, checkSuccesses: 26, checkFailures: 27
-                )
-            }
+    static func statistics(of service: ServiceConfiguration) -> ServiceReport {
+        ServiceReport(
+            ServiceStatistics(
+                configuration: service, sentBytes: 11, receivedBytes: 12, errors: 13, connections: 14, active: 15,
+                backends: service.backends.map {
+                    BackendStatistics(
+                        configuration: $0, isUp: true, sentBytes: 21, receivedBytes: 22, errors: 23, connections: 24,
+                        active: 25, checkSuccesses: 26, checkFailures: 27
+                    )
+                }
+            )
         )
     }
 

@@ -13,12 +13,24 @@ import Testing
 
     private func resolve(
         _ services: [ServiceConfiguration], live: [AppliedService] = [], hasIPv6: Bool = true,
-        lookup: @escaping HostLookup = ControlTesting.lookup(["db.test": dbHost])
+        toleratesSilence: Bool = false, watched: [NameQuestion: NameMemory] = [:],
+        lookup: @escaping NameLookup = ControlTesting.lookup(["db.test": dbHost])
     ) async throws -> [AppliedService] {
         let next = try NextConfiguration(applying: .replaceAll(services), to: [])
         return try await AddressResolver(hasIPv6: hasIPv6, lookup: lookup).resolve(
-            next, live: Dictionary(uniqueKeysWithValues: live.map { ($0.configuration.name, $0) })
-        )
+            next, live: Dictionary(uniqueKeysWithValues: live.map { ($0.configuration.name, $0) }),
+            toleratesSilence: toleratesSilence
+        ) { watched[$0] }.services
+    }
+
+    private func memory(_ result: Result<NameAnswer, NameFailure>) -> NameMemory {
+        var memory = NameMemory()
+        _ = memory.take(result, time: 1)
+        return memory
+    }
+
+    private func memory(_ address: Address) -> NameMemory {
+        memory(.success(NameAnswer(targets: [NameTarget(host: "db.test", addresses: [address])])))
     }
 
     @Test(arguments: [
@@ -62,9 +74,10 @@ import Testing
             ControlTesting.service("a", ":80", backends: ["db.test:1", "db.test:2", "10.0.0.1:80"]),
             ControlTesting.service("b", ":81", backends: ["other.test:1", "db.test:3"]),
         ]
-        _ = try await resolve(services) { names in
-            asked.withLock { $0.append(names) }
-            return Dictionary(uniqueKeysWithValues: names.map { ($0, .success(Self.dbHost)) })
+        let answer = ControlTesting.lookup(["db.test": Self.dbHost, "other.test": Self.dbHost])
+        _ = try await resolve(services) { questions in
+            asked.withLock { $0.append(questions.map(\.name)) }
+            return await answer(questions)
         }
         #expect(asked.withLock { $0 } == [["db.test", "other.test"]])
     }
@@ -77,80 +90,57 @@ import Testing
         }
     }
 
-    @Test func whatIsWrittenAsBeforeKeepsItsAddress() async throws {
-        let service = ControlTesting.service(
-            "a", "db.test:80", backends: ["db.test:1", "db.test:2"], checkAddress: "db.test:9")
+    @Test func aNameInUseStandsForWhatItStoodFor() async throws {
+        var service = ControlTesting.service("a", "db.test:80", backends: ["db.test:1"], checkAddress: "db.test:9")
         let live = try await resolve([service])
-        // DNS has moved meanwhile.
-        let moved = ControlTesting.lookup(["db.test": .ipv4(0x0A00_0002, port: 0)])
-        var changed = service
-        changed.fall = 9
-        changed.backends[1].address = "db.test:3"
-        changed.backends.append(BackendConfiguration(name: "new", address: "db.test:1"))
-        let next = try await resolve([changed], live: live, lookup: moved)[0]
+        // DNS has moved meanwhile, and nobody is asked.
+        let moved: NameLookup = { questions in
+            Issue.record("looked up \(questions)")
+            return [:]
+        }
+        service.fall = 9
+        service.backends.append(BackendConfiguration(name: "new", address: "db.test:2"))
+        let next = try await resolve(
+            [service], live: live, watched: [.host("db.test"): memory(.ipv4(0x0A00_0001, port: 0))], lookup: moved
+        )[0]
         #expect(next.resolved.listenAddress.description == "10.0.0.1:80")
-        #expect(next.resolved.backendAddresses.map(\.description) == ["10.0.0.1:1", "10.0.0.2:3", "10.0.0.2:1"])
-        #expect(next.checkAddresses.map { $0?.description } == ["10.0.0.1:9", "10.0.0.1:9", nil])
+        #expect(next.resolved.backendAddresses.map(\.description) == ["10.0.0.1:1", "10.0.0.1:2"])
+        #expect(next.checkAddresses.map { $0?.description } == ["10.0.0.1:9", nil])
     }
 
-    @Test(arguments: [
-        (["127.0.0.1", "::1"], "127.0.0.1"), (["::1", "127.0.0.1"], "127.0.0.1"), (["::1"], "::1"),
-        (["2001:db8::1", "10.0.0.1"], "2001:db8::1"), (["10.0.0.1", "2001:db8::1"], "10.0.0.1"),
-        (["::1", "10.0.0.1"], "::1"),
-    ])
-    func theFirstAddressIsTaken(_ addresses: [String], _ preferred: String) throws {
-        let list = try addresses.map { try #require(AddressResolver.numeric(host: $0, port: 0)) }
-        #expect(SystemHostLookup.preferred(list) == AddressResolver.numeric(host: preferred, port: 0))
+    @Test func aNameInUseThatFailsIsNoReasonToRefuseAChange() async throws {
+        let failing = memory(.failure(NameFailure(reason: "is unknown")))
+        let service = ControlTesting.service("a", ":80", backends: ["10.0.0.1:80", "gone.test:80", "10.0.0.3:80"])
+        let applied = try await resolve([service], watched: [.host("gone.test"): failing])[0]
+        #expect(applied.configuration == service)
+        #expect(applied.resolved.configuration.backends.map(\.name) == ["b0", "b2"])
+        #expect(applied.places == [0..<1, 1..<1, 1..<2])
+        #expect(applied.names == [.host("gone.test")])
     }
 
-    @Test func portsAndMappedForms() throws {
-        let ipv4 = Address.ipv4(0x0A00_0001, port: 80)
-        #expect(ipv4.with(port: 443).description == "10.0.0.1:443")
-        let ipv6 = try #require(AddressResolver.numeric(host: "2001:db8::1", port: 80))
-        #expect(ipv6.with(port: 443).description == "[2001:db8::1]:443")
-        #expect(ipv6.with(port: 443).with(port: 80) == ipv6)
-        #expect(AddressResolver.numeric(host: "::ffff:10.0.0.1", port: 80) == ipv4)
-        #expect(AddressResolver.numeric(host: "localhost", port: 80) == nil)
-    }
-
-    @Test(arguments: [
-        ("127.0.0.1", true), ("127.255.0.9", true), ("::1", true), ("::ffff:127.0.0.1", true), ("128.0.0.1", false),
-        ("::", false), ("0.0.0.0", false), ("::2", false), ("1::1", false),
-    ])
-    func loopback(_ host: String, _ isLoopback: Bool) throws {
-        #expect(try #require(AddressResolver.numeric(host: host, port: 1)).isLoopback == isLoopback)
-    }
-}
-
-@Suite struct SystemHostLookupTests {
-    @Test func localhostIsIPv4() async throws {
-        let result = try await ControlTesting.onLoop { loop in
-            await SystemHostLookup(loop: loop).addresses(of: ["localhost"])
+    @Test func atTheStartANameThatDoesNotResolveLeavesItsBackendOut() async throws {
+        let service = ControlTesting.service("a", ":80", backends: ["gone.test:80", "db.test:80"])
+        let applied = try await resolve([service], toleratesSilence: true)[0]
+        #expect(applied.resolved.backendAddresses.map(\.description) == ["10.0.0.1:80"])
+        #expect(applied.places == [0..<0, 0..<1])
+        // There is nothing to listen on without it.
+        await #expect(throws: ChangeRefusal.self) {
+            try await resolve([ControlTesting.service("a", "gone.test:80")], toleratesSilence: true)
         }
-        #expect(result == ["localhost": .success(.loopbackIPv4(port: 0))])
     }
 
-    @Test func anUnknownNameIsAFailure() async throws {
-        // RFC 6761: this name never exists. Without DNS servers the reason is another one.
-        let result = try await ControlTesting.onLoop { loop in
-            await SystemHostLookup(loop: loop, limit: .seconds(30)).addresses(of: ["name.invalid"])
-        }
-        guard case .failure(let failure)? = result["name.invalid"] else {
-            Issue.record("it resolved: \(result)")
-            return
-        }
-        #expect(failure.reason.contains("numeric address"))
-    }
-
-    @Test func nobodyWaitsLongerThanTheLimit() async throws {
-        let names = (0..<20).map { "n\($0).invalid" }
-        let result = try await ControlTesting.onLoop { loop in
-            await SystemHostLookup(loop: loop, limit: .nanoseconds(0)).addresses(of: names)
-        }
-        #expect(Set(result.keys) == Set(names))
-        for case .success in result.values {
-            Issue.record("nothing can be resolved in no time")
-        }
+    @Test func whatNamesStandForNowIsTakenUp() async throws {
+        let services = [
+            ControlTesting.service("a", ":80", backends: ["db.test:1", "10.0.0.9:1"], checkAddress: "db.test:9"),
+            ControlTesting.service("b", ":81", backends: ["10.0.0.9:1"]),
+        ]
+        let live = try await resolve(services)
+        let resolver = AddressResolver(hasIPv6: true, lookup: ControlTesting.lookup([:]))
+        #expect(resolver.refresh(live) { _ in memory(Self.dbHost) } == live)
+        let moved = resolver.refresh(live) { _ in memory(.ipv4(0x0A00_0002, port: 0)) }
+        #expect(moved[0].resolved.backendAddresses.map(\.description) == ["10.0.0.2:1", "10.0.0.9:1"])
+        #expect(moved[0].checkAddresses.map { $0?.description } == ["10.0.0.2:9", "10.0.0.2:9"])
+        #expect(moved[0].configuration == live[0].configuration && moved[1] == live[1])
     }
 }
 
@@ -165,8 +155,8 @@ import Testing
     ) async throws -> [ConfigurationIssue] {
         let next = try NextConfiguration(applying: change, to: live)
         let lookup = ControlTesting.lookup(["local.test": .loopbackIPv4(port: 0)])
-        let services = try await AddressResolver(hasIPv6: true, lookup: lookup).resolve(next, live: [:])
-        return ListenConflicts.issues(in: services, of: next)
+        let resolved = try await AddressResolver(hasIPv6: true, lookup: lookup).resolve(next, live: [:]) { _ in nil }
+        return ListenConflicts.issues(in: resolved.services, of: next)
     }
 
     @Test(arguments: [
@@ -216,8 +206,8 @@ import Testing
         var found: [ConfigurationIssue] = []
         let next = try NextConfiguration(applying: .replaceAll(services), to: [])
         let resolved = try await AddressResolver(hasIPv6: true, lookup: ControlTesting.lookup([:]))
-            .resolve(next, live: [:])
-        let time = clock.measure { found = ListenConflicts.issues(in: resolved, of: next) }
+            .resolve(next, live: [:]) { _ in nil }
+        let time = clock.measure { found = ListenConflicts.issues(in: resolved.services, of: next) }
         #expect(found.isEmpty)
         #expect(time < .seconds(2), "comparing each with each would take minutes in a debug build")
     }

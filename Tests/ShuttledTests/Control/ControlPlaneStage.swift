@@ -25,7 +25,7 @@ struct ControlPlaneStage: Sendable {
 
     static func run(
         state: State? = nil, adoptionLimit: TimeAmount = .seconds(5),
-        lookup: @escaping HostLookup = ControlTesting.lookup([:]),
+        lookup: @escaping NameLookup = ControlTesting.lookup([:]), refresh: NameLookup? = nil,
         _ body: @escaping @Sendable (ControlPlaneStage) async throws -> Void
     ) async throws {
         try await ControlTesting.onLoop { loop in
@@ -39,6 +39,9 @@ struct ControlPlaneStage: Sendable {
                     )
                 },
                 lookup: lookup,
+                refresh: refresh ?? lookup,
+                // Names are asked for all the time: nobody has to wait for one to move.
+                refreshDelay: { _, _ in .milliseconds(2) },
                 check: { _, _ in loop.makeSucceededFuture(.succeeded) },
                 adoptionLimit: adoptionLimit,
                 fault: { faults.add($0) }

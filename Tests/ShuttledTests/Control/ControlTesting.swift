@@ -76,11 +76,17 @@ enum ControlTesting {
     }
 
     /// Host names that resolve as a test says; others do not.
-    static func lookup(_ names: [String: Address]) -> HostLookup {
-        { wanted in
+    static func lookup(_ names: [String: Address], timeToLiveSeconds: Int? = nil) -> NameLookup {
+        { questions in
             Dictionary(
-                uniqueKeysWithValues: wanted.map { name in
-                    (name, names[name].map { .success($0) } ?? .failure(HostLookupFailure(reason: "is unknown")))
+                uniqueKeysWithValues: questions.map { question in
+                    let answer = names[question.name].map { address in
+                        NameAnswer(
+                            targets: [NameTarget(host: question.name, addresses: [address])],
+                            timeToLiveSeconds: timeToLiveSeconds
+                        )
+                    }
+                    return (question, answer.map { .success($0) } ?? .failure(NameFailure(reason: "is unknown")))
                 }
             )
         }

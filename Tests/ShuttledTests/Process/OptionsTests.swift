@@ -19,6 +19,7 @@ import Testing
 
     @Test func defaults() throws {
         let options = try Options.parse([])
+        #expect(try options.resolverAddress == nil)
         #expect(options.config == nil && options.state == nil && options.rings == nil)
         #expect(try options.adminAddress.description == "127.0.0.1:9090")
         #expect(options.logLevel == .info && options.logFormat == .text)
@@ -32,11 +33,13 @@ import Testing
             "\(dash)config", "c.json", "\(dash)state", "s.json", "\(dash)http", "127.0.0.1:1", "\(dash)rings", "3",
             "\(dash)http-host", "a.example", "\(dash)http-host", "b.example", "\(dash)log-level", "debug",
             "\(dash)log-format", "json", "\(dash)drain-timeout", "5", "\(dash)check", "\(dash)version",
+            "\(dash)resolver", "[::1]:5353",
         ])
         #expect(options.config == "c.json" && options.state == "s.json" && options.rings == 3)
         #expect(options.httpHost == ["a.example", "b.example"])
         #expect(options.logLevel == .debug && options.logFormat == .json && options.drainTimeout == 5)
         #expect(options.check && options.version)
+        #expect(try options.resolverAddress?.description == "[::1]:5353")
         #expect(try Options.parse(["\(dash)demo"]).demo)
         #expect(try Options.parse(["\(dash)http=127.0.0.1:1"]).http == "127.0.0.1:1")
     }
@@ -79,6 +82,8 @@ import Testing
         (["-drain-timeout", "86400001"], "from 0 to 86400000"), (["-log-level", "loud"], "trace, debug, info"),
         (["-log-format", "xml"], "text, json"), (["-demo", "-config", "c"], "-demo brings"),
         (["-demo", "-state", "s"], "-demo brings"), (["-demo", "-check"], "exclude"), (["-config"], "Missing value"),
+        (["-resolver", "10.0.0.53"], "no port"), (["-resolver", "dns.test:53"], "numeric host"),
+        (["-resolver", ":53"], "numeric host"), (["-resolver", ""], "empty"),
     ])
     func whatCannotBeUsedIsRefused(_ arguments: [String], _ words: String) {
         let message = Self.message(arguments)

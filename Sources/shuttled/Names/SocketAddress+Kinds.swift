@@ -1,5 +1,5 @@
-// Owns what control has to know about socket addresses beyond their bytes: loopback, mapped forms, ports.
-// Leaves to others: the bytes themselves (ShuttleEngine's SocketAddress) and where they come from (AddressResolver).
+// Owns what the control side has to know about socket addresses beyond their bytes: loopback, mapped forms, ports.
+// Leaves to others: the bytes themselves (ShuttleEngine's SocketAddress) and where they come from (SystemNames).
 
 import Glibc
 import ShuttleEngine
@@ -13,6 +13,17 @@ extension ShuttleEngine.SocketAddress {
             }
             return bytes[8..<23].allSatisfy { $0 == 0 } && bytes[23] == 1
         }
+    }
+
+    /// Whether it is of fc00::/7: of a network that has nothing to do with others.
+    var isUniqueLocal: Bool {
+        family == AF_INET6 && withBytes { $0[8] & 0xFE == 0xFC }
+    }
+
+    /// The address alone, without brackets: `192.0.2.1` or `2001:db8::1`.
+    var host: String {
+        let text = description.dropLast(String(port).utf8.count + 1)
+        return text.hasPrefix("[") ? String(text.dropFirst().dropLast()) : String(text)
     }
 
     /// The same host with another port.
