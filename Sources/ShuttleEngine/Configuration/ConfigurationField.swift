@@ -68,7 +68,7 @@ public struct ConfigurationField<Object: Sendable>: Sendable {
         case .address(_, .listen):
             return "a string such as \"127.0.0.1:8080\", \"[::1]:8080\" or \":8080\""
         case .address(_, .connect):
-            return "a string such as \"10.0.0.1:8080\" or \"[fd00::1]:8080\""
+            return "a string such as \"10.0.0.1:8080\", \"[fd00::1]:8080\" or \"srv:_redis._tcp.example.org\""
         case .address(_, .connectOrNone):
             return "a string such as \"10.0.0.1:8080\" or \"[fd00::1]:8080\", or \"\" for none"
         case .integer(_, let range):

@@ -31,5 +31,7 @@ extension ServiceConfiguration {
 }
 
 extension BackendConfiguration {
-    public static let rules: [ConfigurationRule<BackendConfiguration>] = []
+    public static let rules: [ConfigurationRule<BackendConfiguration>] = [
+        ConfigurationRule("check_address", "address") { $0.checkAddressProblem }
+    ]
 }

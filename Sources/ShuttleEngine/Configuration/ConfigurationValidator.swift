@@ -109,7 +109,11 @@ private struct ConfigurationCheck {
                     )
                 }
             case .address(let path, let role):
-                if let problem = problem(withAddress: object[keyPath: path], of: field, role: role) {
+                let mayLackHost = role == .connectOrNone && (object as? BackendConfiguration)?.isService == true
+                let problem = problem(
+                    withAddress: object[keyPath: path], of: field, role: role, mayLackHost: mayLackHost
+                )
+                if let problem {
                     add(field, at: pointer, problem)
                 } else if let sharedAddress, case .listen = role {
                     add(sharedAddress)
@@ -185,7 +189,7 @@ private struct ConfigurationCheck {
     }
 
     private func problem<Object: ConfigurationObject>(
-        withAddress address: String, of field: ConfigurationField<Object>, role: AddressRole
+        withAddress address: String, of field: ConfigurationField<Object>, role: AddressRole, mayLackHost: Bool
     ) -> String? {
         if address.isEmpty {
             switch role {
@@ -198,8 +202,11 @@ private struct ConfigurationCheck {
             }
         }
         do throws(EndpointError) {
-            let endpoint = try Endpoint(parsing: address)
-            guard case .wildcard(let port) = endpoint, role != .listen else {
+            guard role != .listen else {
+                _ = try Endpoint(parsing: address)
+                return nil
+            }
+            guard case .endpoint(.wildcard(let port)) = try BackendAddress(parsing: address), !mayLackHost else {
                 return nil
             }
             return "\"\(field.name)\" is \(Quoted(address)), which has no host to connect to; "

@@ -29,6 +29,8 @@ public enum EndpointError: Error, Equatable, Sendable {
     case hostCharacter(String)
     /// Characters of a host name in a place or number that no host name has.
     case hostName(String)
+    /// After `srv:` comes no name that SRV records can have.
+    case serviceName(String)
 
     /// The text that is not an address.
     public var text: String {
@@ -37,7 +39,7 @@ public enum EndpointError: Error, Equatable, Sendable {
             return ""
         case .space(let text), .scheme(let text), .unixSocket(let text), .portMissing(let text), .portText(let text),
             .portRange(let text), .colons(let text), .brackets(let text), .ipv6(let text), .ipv4(let text),
-            .hostCharacter(let text), .hostName(let text):
+            .hostCharacter(let text), .hostName(let text), .serviceName(let text):
             return text
         }
     }
@@ -82,6 +84,10 @@ public enum EndpointError: Error, Equatable, Sendable {
         case .hostName:
             return "its host is not a host name; write parts of 1 to 63 characters, 253 in all, between single dots, "
                 + "with no - at their ends"
+        case .serviceName:
+            return
+                "what follows srv: is not the name of SRV records; write a name without a port, which the records have, "
+                + "such as \"srv:_redis._tcp.example.org\""
         }
     }
 }

@@ -41,4 +41,20 @@ extension BackendStatistics {
             active: 0, checkSuccesses: 0, checkFailures: 0
         )
     }
+
+    /// Of a backend that stands for several: up as long as one of them is.
+    public static func sum(of parts: [BackendStatistics], as configuration: BackendConfiguration) -> BackendStatistics {
+        var sum = none(of: configuration)
+        for part in parts {
+            sum.isUp = sum.isUp || part.isUp
+            sum.sentBytes += part.sentBytes
+            sum.receivedBytes += part.receivedBytes
+            sum.errors += part.errors
+            sum.connections += part.connections
+            sum.active += part.active
+            sum.checkSuccesses += part.checkSuccesses
+            sum.checkFailures += part.checkFailures
+        }
+        return sum
+    }
 }

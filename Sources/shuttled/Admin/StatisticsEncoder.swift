@@ -97,14 +97,25 @@ enum StatisticsEncoder {
             if let name = report.name {
                 write(name, to: &writer)
             }
+            if let targets = report.targets {
+                writer.list(NameField.targets.rawValue) { writer in
+                    for target in targets {
+                        write(target, to: &writer)
+                    }
+                }
+            }
         }
     }
 
-    /// Fields that only backends with a host name have.
+    /// Fields that only backends with a name have.
     private static func write(_ name: NameReport, to writer: inout JSONWriter) {
-        writer.member(NameField.resolvedAddress.rawValue, name.resolvedAddress)
-        writer.member(NameField.resolveError.rawValue, name.failure ?? "")
-        writer.member(
-            NameField.resolveTime.rawValue, name.answerTime.map { Timestamp.text(milliseconds: $0 * 1000) } ?? "")
+        if let address = name.resolvedAddress {
+            writer.member(NameField.resolvedAddress.rawValue, address)
+        }
+        if let outcome = name.outcome {
+            let time = outcome.answerTime.map { Timestamp.text(milliseconds: $0 * 1000) }
+            writer.member(NameField.resolveError.rawValue, outcome.failure ?? "")
+            writer.member(NameField.resolveTime.rawValue, time ?? "")
+        }
     }
 }

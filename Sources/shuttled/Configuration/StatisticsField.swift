@@ -29,7 +29,7 @@ enum BackendStatisticsField: String, CaseIterable {
     case checkFail = "check_fail"
 }
 
-/// What statistics say of a backend whose address has a host name. A new case is known on input as well.
+/// What statistics say of a backend whose address has a name. A new case is known on input as well.
 enum NameField: String, CaseIterable {
     /// What the name stands for, empty as long as it has not resolved.
     case resolvedAddress = "resolved_address"
@@ -37,6 +37,8 @@ enum NameField: String, CaseIterable {
     case resolveError = "resolve_error"
     /// When the last good answer came.
     case resolveTime = "resolve_time"
+    /// What the SRV records list, each with statistics of its own.
+    case targets
 }
 
 /// A configuration object that statistics are kept of.

@@ -37,7 +37,7 @@ struct AddressResolver {
         var pass = ResolverPass(resolver: self, toleratesSilence: toleratesSilence, live: live, watched: watched)
         _ = pass.services(of: next)
         if !pass.unknown.isEmpty {
-            let questions = pass.unknown.sorted { $0.name < $1.name }
+            let questions = pass.unknown.sorted { $0.description < $1.description }
             let answers = await lookup(questions)
             let now = time(nil)
             let fresh = answers.mapValues { answer in
@@ -161,9 +161,9 @@ private struct ResolverPass {
     ) -> ShuttleEngine.SocketAddress {
         let pointer = { pointers?.ofService ?? "" }
         switch parsed(service.address, field: "address", pointer) {
-        case .wildcard(let port):
+        case .endpoint(.wildcard(let port)):
             return resolver.hasIPv6 ? .anyIPv6(port: UInt16(port)) : .anyIPv4(port: UInt16(port))
-        case .host(let host, let port):
+        case .endpoint(.host(let host, let port)):
             if let address = NumericHost.address(host, port: port) {
                 return address
             }
@@ -171,24 +171,33 @@ private struct ResolverPass {
             let isKnown = require(question, field: "address", text: service.address, toleratesSilence: false, pointer)
             let address = isKnown ? memory(of: question)?.targets.first?.address : nil
             return address?.with(port: UInt16(port)) ?? ResolverPass.placeholder
-        case nil:
+        case .service, nil:
+            // The validator lets no service listen at the name of another.
             return ResolverPass.placeholder
         }
     }
 
     /// Where an address of a backend leads, nil when it cannot be told. Notes what has to be looked up for it.
     private mutating func target(of text: String, field: String, _ pointer: () -> String) -> BackendTarget? {
-        guard case .host(let host, let port) = parsed(text, field: field, pointer) else {
+        let target: BackendTarget
+        switch parsed(text, field: field, pointer) {
+        case .endpoint(.host(let host, let port)):
+            if let address = NumericHost.address(host, port: port) {
+                return .fixed(address)
+            }
+            target = .host(host, port: UInt16(port))
+        case .endpoint(.wildcard(let port)):
+            return .targets(port: UInt16(port))
+        case .service(let name):
+            target = .service(name)
+        case nil:
             return nil
         }
-        if let address = NumericHost.address(host, port: port) {
-            return .fixed(address)
-        }
         // In use already: whatever is wrong with it is known, and is not this change's fault.
-        if watched(.host(host)) == nil {
-            _ = require(.host(host), field: field, text: text, toleratesSilence: toleratesSilence, pointer)
+        if let question = target.question, watched(question) == nil {
+            _ = require(question, field: field, text: text, toleratesSilence: toleratesSilence, pointer)
         }
-        return .host(host, port: UInt16(port))
+        return target
     }
 
     /// Whether a name is known to stand for something. Notes that it has to be looked up, or that it does not resolve.
@@ -206,16 +215,16 @@ private struct ResolverPass {
             issues.append(
                 ConfigurationIssue(
                     pointer: "\(pointer())/\(field)",
-                    detail: "\"\(field)\" is \(Quoted(text)); the host \(Quoted(question.name)) \(failure.reason)"
+                    detail: "\"\(field)\" is \(Quoted(text)); \(question) \(failure.reason)"
                 )
             )
         }
         return false
     }
 
-    private mutating func parsed(_ text: String, field: String, _ pointer: () -> String) -> Endpoint? {
+    private mutating func parsed(_ text: String, field: String, _ pointer: () -> String) -> BackendAddress? {
         do throws(EndpointError) {
-            return try Endpoint(parsing: text)
+            return try BackendAddress(parsing: text)
         } catch {
             // The validator lets none of these through.
             issues.append(

@@ -7,7 +7,8 @@ import ShuttleEngine
 struct AppliedService: Sendable, Equatable {
     /// As it was written.
     let configuration: ServiceConfiguration
-    /// What the engine runs. A backend that was written stands for none in it while its name does not resolve.
+    /// What the engine runs. A backend that was written stands for none in it while its name does not resolve,
+    /// and for several where it is the name of SRV records.
     let resolved: ResolvedService
     /// One for each backend of `resolved`, in their order; nil where there are no checks.
     let checkAddresses: [ShuttleEngine.SocketAddress?]
@@ -34,7 +35,4 @@ struct AppliedService: Sendable, Equatable {
         }
         names = backends.reduce(into: []) { $0.formUnion($1.names) }
     }
-
-    /// How often its names are to be asked for.
-    var resolveIntervalMilliseconds: Int { configuration.resolveIntervalMilliseconds }
 }

@@ -15,21 +15,29 @@ struct ServiceReport: Sendable {
 
 /// What is reported of a backend.
 struct BackendReport: Sendable {
+    /// Of one that stands for several servers, the sums of theirs.
     var statistics: BackendStatistics
-    /// Of a backend whose address has a host name.
+    /// Of a backend whose address has a name.
     var name: NameReport?
+    /// The servers that a backend stands for whose address is the name of SRV records; nil for all others.
+    var targets: [BackendReport]?
 
     var configuration: BackendConfiguration { statistics.configuration }
 }
 
-/// What is known of a backend's host name.
+/// What is known of a backend's name.
 struct NameReport: Sendable, Equatable {
-    /// What the name stands for, with the port; empty as long as it has not resolved.
-    var resolvedAddress: String
-    /// What is wrong with the name now; what it stood for before stays in use.
-    var failure: String?
-    /// When it was last found out successfully, in seconds since 1970.
-    var answerTime: Int?
+    /// The address in use, with the port, empty as long as there is none; nil where a list of targets says it.
+    var resolvedAddress: String?
+    /// Nil where the backend whose target this is says it.
+    var outcome: Outcome?
+
+    struct Outcome: Sendable, Equatable {
+        /// What is wrong with the name now; what it stood for before stays in use.
+        var failure: String?
+        /// When it was last found out successfully, in seconds since 1970.
+        var answerTime: Int?
+    }
 }
 
 extension ServiceReport {
@@ -44,27 +52,41 @@ extension ServiceReport {
         self.statistics = statistics
         self.statistics.configuration = service.configuration
         backends = zip(service.configuration.backends, service.places).map { backend, place in
-            let members = statistics.backends[place]
-            let address = service.resolved.backendAddresses[place].first
-            return BackendReport(
-                statistics: members.first ?? .none(of: backend),
-                name: NameReport(of: backend, at: address, memory: memory)
+            BackendReport(
+                of: backend, members: Array(statistics.backends[place]),
+                addresses: Array(service.resolved.backendAddresses[place]), memory: memory
             )
         }
     }
 }
 
-extension NameReport {
-    fileprivate init?(
-        of backend: BackendConfiguration, at address: ShuttleEngine.SocketAddress?,
+extension BackendReport {
+    /// `members` and `addresses` are of what runs for it.
+    fileprivate init(
+        of backend: BackendConfiguration, members: [BackendStatistics], addresses: [ShuttleEngine.SocketAddress],
         memory: (NameQuestion) -> NameMemory?
     ) {
-        guard case .host(let host, _)? = try? Endpoint(parsing: backend.address), let memory = memory(.host(host))
-        else {
-            return nil
+        func outcome(of question: NameQuestion) -> NameReport.Outcome? {
+            memory(question).map { memory in
+                NameReport.Outcome(
+                    failure: memory.failure.map { "\(question) \($0.reason)" }, answerTime: memory.answerTime
+                )
+            }
         }
-        resolvedAddress = address?.description ?? ""
-        failure = memory.failure.map { "the host \(Quoted(host)) \($0.reason)" }
-        answerTime = memory.answerTime
+        statistics = members.first ?? .none(of: backend)
+        switch try? BackendAddress(parsing: backend.address) {
+        case .service(let name):
+            statistics = .sum(of: members, as: backend)
+            self.name = NameReport(outcome: outcome(of: .service(name)))
+            targets = zip(members, addresses).map { member, address in
+                BackendReport(statistics: member, name: NameReport(resolvedAddress: address.description))
+            }
+        case .endpoint(.host(let host, _)):
+            name = outcome(of: .host(host)).map { outcome in
+                NameReport(resolvedAddress: addresses.first?.description ?? "", outcome: outcome)
+            }
+        default:
+            break
+        }
     }
 }

@@ -20,6 +20,16 @@ enum NameQuestion: Hashable, Sendable {
     }
 }
 
+extension NameQuestion: CustomStringConvertible {
+    /// As the beginning of a sentence about it: `the host "db.example.org"`.
+    var description: String {
+        switch self {
+        case .host(let name): return "the host \(Quoted(name))"
+        case .service(let name): return "the SRV name \(Quoted(name))"
+        }
+    }
+}
+
 /// Why a question has no usable answer.
 struct NameFailure: Error, Equatable, Sendable {
     /// The end of a sentence that starts with the name.

@@ -34,7 +34,10 @@ import Testing
 
     @Test func statisticsOfABackendWithAName() throws {
         var report = FakeControl.statistics(of: FakeControl.web).backends[0]
-        report.name = NameReport(resolvedAddress: "10.0.0.1:80", failure: "it is gone", answerTime: 1_000_000_000)
+        report.name = NameReport(
+            resolvedAddress: "10.0.0.1:80",
+            outcome: NameReport.Outcome(failure: "it is gone", answerTime: 1_000_000_000)
+        )
         let printed = StatisticsEncoder.bytes(of: report)
         let more = """
               "check_fail": 27,
@@ -45,8 +48,31 @@ import Testing
             """
         #expect(text(printed) == Self.backend.replacing("  \"check_fail\": 27\n", with: more))
         #expect(try ConfigurationDecoder.backend(parsing: printed) == report.configuration)
-        report.name = NameReport(resolvedAddress: "", failure: nil, answerTime: nil)
+        report.name = NameReport(resolvedAddress: "", outcome: NameReport.Outcome())
         #expect(text(StatisticsEncoder.bytes(of: report)).contains("\"resolve_error\": \"\""))
+    }
+
+    @Test func statisticsOfABackendThatStandsForSeveral() throws {
+        let one = FakeControl.statistics(of: FakeControl.web).backends[0]
+        var written = one.configuration
+        written.address = "srv:_web._tcp.test"
+        let sum = BackendStatistics.sum(of: [one.statistics, one.statistics], as: written)
+        #expect(sum.isUp && sum.connections == 48 && sum.checkFailures == 54)
+        #expect(!BackendStatistics.sum(of: [], as: written).isUp)
+        let target = BackendReport(statistics: one.statistics, name: NameReport(resolvedAddress: "10.0.0.1:80"))
+        let printed = StatisticsEncoder.bytes(
+            of: BackendReport(
+                statistics: sum, name: NameReport(outcome: NameReport.Outcome(answerTime: 0)),
+                targets: [target, target]
+            )
+        )
+        let text = text(printed)
+        #expect(text.contains("\"resolve_time\": \"1970-01-01T00:00:00.000Z\",\n  \"targets\": [\n"))
+        #expect(text.ranges(of: "\"resolved_address\": \"10.0.0.1:80\"").count == 2)
+        #expect(text.ranges(of: "resolve_error").count == 1, "the backend says it for all")
+        written.checkAddress = "srv:_web._tcp.test"
+        let readable = BackendReport(statistics: .sum(of: [one.statistics], as: written), targets: [target])
+        #expect(try ConfigurationDecoder.backend(parsing: StatisticsEncoder.bytes(of: readable)) == written)
     }
 
     @Test func statisticsOfAService() {

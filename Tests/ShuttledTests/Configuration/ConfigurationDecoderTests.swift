@@ -148,7 +148,7 @@ import Testing
         #expect(
             BackendConfiguration.statisticsNames == [
                 "up", "sent", "received", "errors", "connections", "active", "check_success", "check_fail",
-                "resolved_address", "resolve_error", "resolve_time",
+                "resolved_address", "resolve_error", "resolve_time", "targets",
             ]
         )
         #expect(ServiceConfiguration.statisticsNames.isDisjoint(with: ServiceConfiguration.fields.map(\.name)))

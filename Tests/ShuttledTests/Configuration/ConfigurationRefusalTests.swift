@@ -33,7 +33,9 @@ import Testing
     private static let milliseconds = "an integer from 0 to 86400000 (milliseconds)"
     private static let names = "a string of 1 to 128 characters out of A-Z a-z 0-9 _ . : -"
     private static let listen = "a string such as \"127.0.0.1:8080\", \"[::1]:8080\" or \":8080\""
-    private static let connect = "a string such as \"10.0.0.1:8080\" or \"[fd00::1]:8080\""
+    private static let check = "a string such as \"10.0.0.1:8080\" or \"[fd00::1]:8080\""
+    private static let connect =
+        "a string such as \"10.0.0.1:8080\", \"[fd00::1]:8080\" or \"srv:_redis._tcp.example.org\""
 
     /// Field, value, the whole message.
     static let serviceFields: [(String, String, String)] = [
@@ -111,10 +113,10 @@ import Testing
             "\"address\" is \":8080\", which has no host to connect to; put one before the colon, "
                 + "such as \"127.0.0.1:8080\""
         ),
-        ("check_address", "1", "\"check_address\" is 1; it must be \(connect), or \"\" for none"),
+        ("check_address", "1", "\"check_address\" is 1; it must be \(check), or \"\" for none"),
         (
             "check_address", "null",
-            "\"check_address\" is null; leave it out for the default, or make it \(connect), or \"\" for none"
+            "\"check_address\" is null; leave it out for the default, or make it \(check), or \"\" for none"
         ),
         (
             "check_address", "\"h:70000\"",
