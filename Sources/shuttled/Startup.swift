@@ -91,12 +91,12 @@ struct Startup {
         let logger = logger
         let server = try options.resolverAddress
         let (lookup, refresh) = (SystemNames(loop: loop, server: server), SystemNames(loop: loop, server: server))
-        let check = ConnectCheck(loop: loop)
+        let check = ActiveCheck(loop: loop)
         let parts = ControlPlane.Parts(
             store: store,
             lookup: { await lookup.answers(to: $0) },
             refresh: { await refresh.answers(to: $0) },
-            check: { check.check($0, timeout: $1) },
+            check: { check.check($0) },
             fault: { reason in
                 logger.critical("\(reason)")
                 // Nothing is tidied up: what would do it cannot be trusted.

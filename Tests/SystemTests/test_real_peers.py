@@ -4,73 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import socket
 import subprocess
-from pathlib import Path
 
 import pytest
 
-from harness.ports import free_address, port_of
-from harness.process import end, spawn
+from harness.ports import free_address
+from harness.programs import Program, nginx, redis_server
 from harness.shuttled import backend, service
 from harness.stage import Stage
-from harness.streams import connect, random_bytes, read_exactly
+from harness.streams import random_bytes, read_exactly
 from harness.wait import eventually
 
 MIB = 1024 * 1024
-
-
-class Program:
-    """A server program that is ready when its port takes connections."""
-
-    def __init__(self, command: list[str], address: str, log: Path) -> None:
-        self.address = address
-        self._log = log
-        self._process = spawn(command, log=log)
-        try:
-            eventually(lambda: _listens(address), f"{command[0]} listens at {address}")
-        except AssertionError as error:
-            self.close()
-            raise AssertionError(f"{error}\n{log.read_text()}") from None
-
-    def close(self) -> None:
-        end(self._process)
-
-
-def _listens(address: str) -> bool:
-    connect(address).close()
-    return True
-
-
-def nginx(stage: Stage, name: str) -> Program:
-    """Serves the files below `<name>/files`, and its name at /name."""
-    program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
-    assert program, "nginx is not installed: apt-get install nginx-light"
-    home = stage.directory / name
-    (home / "files").mkdir(parents=True)
-    address = free_address()
-    config = home / "nginx.conf"
-    user = "user root;" if Path("/proc/self").owner() == "root" else ""
-    config.write_text(
-        f"""
-        daemon off; worker_processes 1; pid {home}/nginx.pid; error_log {home}/error.log; {user}
-        events {{ worker_connections 512; }}
-        http {{
-            access_log off; default_type application/octet-stream; sendfile on;
-            client_body_temp_path {home}/body; proxy_temp_path {home}/proxy; fastcgi_temp_path {home}/fastcgi;
-            uwsgi_temp_path {home}/uwsgi; scgi_temp_path {home}/scgi; client_max_body_size 100m;
-            server {{
-                listen {address} backlog=1024;
-                location / {{ root {home}/files; }}
-                location = /name {{ return 200 "{name}"; }}
-            }}
-        }}
-        """
-    )
-    return stage.add(
-        Program([program, "-c", str(config), "-e", f"{home}/error.log", "-p", str(home)], address, home / "log")
-    )
 
 
 def curl(*arguments: str) -> bytes:
@@ -133,23 +79,7 @@ def test_nginx_may_be_replaced_while_curl_asks(stage: Stage) -> None:
 
 @pytest.fixture
 def redis(stage: Stage) -> Program:
-    program = shutil.which("redis-server")
-    assert program, "redis is not installed: apt-get install redis-server"
-    address = free_address()
-    port = str(port_of(address))
-    arguments = [
-        "--port",
-        port,
-        "--bind",
-        "127.0.0.1",
-        "--save",
-        "",
-        "--appendonly",
-        "no",
-        "--dir",
-        str(stage.directory),
-    ]
-    return stage.add(Program([program, *arguments], address, stage.directory / "redis.log"))
+    return redis_server(stage)
 
 
 def test_redis_commands_and_pipelines_pass_through(stage: Stage, redis: Program) -> None:

@@ -22,6 +22,8 @@ struct BackendRecord: ~Copyable {
     /// Written and read by the control thread only.
     var checkSuccesses: UInt64 = 0
     var checkFailures: UInt64 = 0
+    /// Nil before the first; as above.
+    var lastCheck: CheckResult?
 
     init(identifier: UInt32, address: SocketAddress, workerCount: Int) {
         self.identifier = identifier

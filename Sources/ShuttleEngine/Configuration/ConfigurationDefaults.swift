@@ -8,6 +8,9 @@ public enum ConfigurationDefaults {
     public static let connectTimeoutMilliseconds = 5000
     public static let weight = 1
     public static let retries = 2
+    public static let checkPath = "/"
+    public static let checkStatus = "200-399"
+    public static let checkTimeoutMilliseconds = 5000
 }
 
 /// Ranges of fields and sizes; every bound of the configuration has its name here.
@@ -21,6 +24,12 @@ public enum ConfigurationRanges {
     public static let resolveIntervalMilliseconds = 0...86_400_000
     public static let resolveIntervalMillisecondsMin = 1000
     public static let checksInARow = 1...1000
+    public static let checkTimeoutMilliseconds = 1...3_600_000
+    /// Bytes that a check sends, and bytes that it expects.
+    public static let checkBytes = 0...4096
+    public static let checkPathLength = 1...1024
+    /// Of a host that a check names: as long as a name in DNS may be.
+    public static let checkNameLength = 1...253
     public static let weight = 0...256
     /// More than any process may have open; 0 is no limit.
     public static let connectionsMax = 0...1_000_000_000

@@ -60,6 +60,7 @@ extension ServiceConfiguration: ConfigurationObject {
             "resolve_interval",
             .milliseconds(\.resolveIntervalMilliseconds, ConfigurationRanges.resolveIntervalMilliseconds)
         ),
+        .init("check", .object(\.check)),
         .init(backendsName, .backends(\.backends), .always),
     ]
 

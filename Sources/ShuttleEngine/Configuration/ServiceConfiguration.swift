@@ -36,6 +36,8 @@ public struct ServiceConfiguration: Equatable, Hashable, Sendable {
     public var retryTimeoutMilliseconds: Int
     /// Milliseconds until the host names of backends are resolved again; 0 means by the time to live of the answers.
     public var resolveIntervalMilliseconds: Int
+    /// What a check does once it has connected.
+    public var check: CheckConfiguration
 
     public init(
         name: String,
@@ -50,7 +52,8 @@ public struct ServiceConfiguration: Equatable, Hashable, Sendable {
         connectTimeoutMilliseconds: Int = ConfigurationDefaults.connectTimeoutMilliseconds,
         retries: Int = ConfigurationDefaults.retries,
         retryTimeoutMilliseconds: Int = 0,
-        resolveIntervalMilliseconds: Int = 0
+        resolveIntervalMilliseconds: Int = 0,
+        check: CheckConfiguration = CheckConfiguration()
     ) {
         self.name = name
         self.address = address
@@ -65,5 +68,6 @@ public struct ServiceConfiguration: Equatable, Hashable, Sendable {
         self.retries = retries
         self.retryTimeoutMilliseconds = retryTimeoutMilliseconds
         self.resolveIntervalMilliseconds = resolveIntervalMilliseconds
+        self.check = check
     }
 }

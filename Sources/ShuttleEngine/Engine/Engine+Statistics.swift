@@ -63,7 +63,8 @@ extension Engine {
             connections: record.pointee.counters.sum { $0.connections.load(ordering: .relaxed) },
             active: active,
             checkSuccesses: record.pointee.checkSuccesses,
-            checkFailures: record.pointee.checkFailures
+            checkFailures: record.pointee.checkFailures,
+            lastCheck: record.pointee.lastCheck
         )
     }
 }

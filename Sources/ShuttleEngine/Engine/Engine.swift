@@ -230,15 +230,16 @@ public final class Engine {
         publish()
     }
 
-    /// Counts one finished health check. Unknown names are ignored.
-    public func recordCheck(service: String, backend: String, succeeded: Bool) {
+    /// Keeps the result of one finished health check, and counts it. Unknown names are ignored.
+    public func recordCheck(service: String, backend: String, result: CheckResult) {
         guard let index = serviceIndices[service],
             let record = services[index].backendRecord(named: backend)
         else { return }
-        if succeeded {
-            record.pointee.checkSuccesses += 1
-        } else {
-            record.pointee.checkFailures += 1
+        record.pointee.lastCheck = result
+        switch result.status {
+        case .success: record.pointee.checkSuccesses += 1
+        case .fail: record.pointee.checkFailures += 1
+        case .inconclusive: break
         }
     }
 

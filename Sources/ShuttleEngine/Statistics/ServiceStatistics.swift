@@ -31,6 +31,8 @@ public struct BackendStatistics: Sendable, Equatable {
     public var active: Int
     public var checkSuccesses: UInt64
     public var checkFailures: UInt64
+    /// Nil before the first.
+    public var lastCheck: CheckResult?
 }
 
 extension BackendStatistics {
@@ -42,7 +44,7 @@ extension BackendStatistics {
         )
     }
 
-    /// Of a backend that stands for several: up as long as one of them is.
+    /// Of a backend that stands for several: up as long as one of them is, the last check that of any.
     public static func sum(of parts: [BackendStatistics], as configuration: BackendConfiguration) -> BackendStatistics {
         var sum = none(of: configuration)
         for part in parts {
@@ -54,6 +56,9 @@ extension BackendStatistics {
             sum.active += part.active
             sum.checkSuccesses += part.checkSuccesses
             sum.checkFailures += part.checkFailures
+            if let check = part.lastCheck, check.endedAtMilliseconds >= sum.lastCheck?.endedAtMilliseconds ?? 0 {
+                sum.lastCheck = check
+            }
         }
         return sum
     }

@@ -76,9 +76,8 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
         }
         obeyCommands()
         sendsAtOnce = 0
-        // A turn that waits for many looks at its sends with them; and sends that have completed have buffers for those
-        // who wait for some.
-        mustLookAtSends = waits.batch != .first || starvedHead != SessionTable.none
+        // A turn that waits for many looks at its sends with them.
+        mustLookAtSends = waits.batch != .first
         // Everything due is prepared before the one submission of the turn.
         advanceDirty()
         ring.replenish()

@@ -82,16 +82,26 @@ enum StatisticsEncoder {
         writer.object { writer in
             ConfigurationEncoder.writeFields(of: backend.configuration, to: &writer)
             for field in BackendStatisticsField.allCases {
-                writer.name(field.rawValue)
+                let name = field.rawValue
                 switch field {
-                case .up: writer.value(backend.isUp)
-                case .sent: writer.value(backend.sentBytes)
-                case .received: writer.value(backend.receivedBytes)
-                case .errors: writer.value(backend.errors)
-                case .connections: writer.value(backend.connections)
-                case .active: writer.value(backend.active)
-                case .checkSuccess: writer.value(backend.checkSuccesses)
-                case .checkFail: writer.value(backend.checkFailures)
+                case .up: writer.member(name, backend.isUp)
+                case .sent: writer.member(name, backend.sentBytes)
+                case .received: writer.member(name, backend.receivedBytes)
+                case .errors: writer.member(name, backend.errors)
+                case .connections: writer.member(name, backend.connections)
+                case .active: writer.member(name, backend.active)
+                case .checkSuccess: writer.member(name, backend.checkSuccesses)
+                case .checkFail: writer.member(name, backend.checkFailures)
+                case .checkStatus:
+                    if let check = backend.lastCheck { writer.member(name, check.status.rawValue) }
+                case .checkReason:
+                    if let reason = backend.lastCheck?.reason { writer.member(name, reason) }
+                case .checkDurationMicroseconds:
+                    if let check = backend.lastCheck { writer.member(name, check.durationMicroseconds) }
+                case .checkLast:
+                    if let check = backend.lastCheck {
+                        writer.member(name, Timestamp.text(milliseconds: check.endedAtMilliseconds))
+                    }
                 }
             }
             if let name = report.name {

@@ -27,6 +27,13 @@ enum BackendStatisticsField: String, CaseIterable {
     case active
     case checkSuccess = "check_success"
     case checkFail = "check_fail"
+    /// Of the last check, absent before the first one: `success`, `fail`, or `inconclusive`.
+    case checkStatus = "check_status"
+    /// Why it did not succeed; absent where it did.
+    case checkReason = "check_reason"
+    case checkDurationMicroseconds = "check_duration_microseconds"
+    /// When it ended.
+    case checkLast = "check_last"
 }
 
 /// What statistics say of a backend whose address has a name. A new case is known on input as well.

@@ -61,8 +61,8 @@ actor ControlPlane {
         health = HealthMonitor(
             loop: loop, logger: logger, check: parts.check,
             observer: HealthMonitor.Observer(
-                checked: { identity, succeeded in
-                    dataPlane.recordCheck(service: identity.service, backend: identity.backend, succeeded: succeeded)
+                checked: { identity, result in
+                    dataPlane.recordCheck(service: identity.service, backend: identity.backend, result: result)
                 },
                 changed: { identity, isUp in
                     dataPlane.setHealth(service: identity.service, backend: identity.backend, isUp: isUp)

@@ -20,7 +20,7 @@ protocol DataPlane: AnyObject {
     func commit() -> Epoch
     func progress(_ epoch: Epoch) -> CommitProgress
     func setHealth(service: String, backend: String, isUp: Bool)
-    func recordCheck(service: String, backend: String, succeeded: Bool)
+    func recordCheck(service: String, backend: String, result: CheckResult)
     func statistics() -> [ServiceStatistics]
     func ringStatistics() -> [RingStatistics]
     /// Closes every listener; `progress` says when it is done.
@@ -66,8 +66,8 @@ final class EngineDataPlane: DataPlane {
         engine.setHealth(service: service, backend: backend, isUp: isUp)
     }
 
-    func recordCheck(service: String, backend: String, succeeded: Bool) {
-        engine.recordCheck(service: service, backend: backend, succeeded: succeeded)
+    func recordCheck(service: String, backend: String, result: CheckResult) {
+        engine.recordCheck(service: service, backend: backend, result: result)
     }
 
     func statistics() -> [ServiceStatistics] { engine.statistics() }

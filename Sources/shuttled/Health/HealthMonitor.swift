@@ -1,6 +1,7 @@
 // Owns when which backend is checked, how many at once, and what its checks add up to.
-// Leaves to others: the check itself (ConnectCheck), counting in a row (HealthTracker), and telling the engine.
+// Leaves to others: the check itself (ActiveCheck), its time (CheckSchedule), counting in a row (HealthTracker), and telling the engine.
 
+import Glibc
 import Logging
 import NIOCore
 import ShuttleEngine
@@ -17,12 +18,10 @@ final class HealthMonitor {
     static let slowChecksMax = 64
     /// A check that takes longer is slow.
     static let slowCheck: TimeAmount = .milliseconds(500)
-    /// Between the first checks of backends that arrive together.
-    static let spread: TimeAmount = .milliseconds(1)
 
     /// Hears of finished checks and of what they lead to.
     struct Observer {
-        var checked: (_ identity: BackendIdentity, _ succeeded: Bool) -> Void
+        var checked: (_ identity: BackendIdentity, _ result: CheckResult) -> Void
         var changed: (_ identity: BackendIdentity, _ isUp: Bool) -> Void
     }
 
@@ -30,6 +29,8 @@ final class HealthMonitor {
     private let check: HealthCheck
     private let observer: Observer
     private let logger: Logger
+    private var times: CheckSchedule
+    private let timeOfDayMilliseconds: () -> Int
     private var subjects: [BackendIdentity: Subject] = [:]
     private var due = CircularBuffer<Subject>()
     private var dueSlow = CircularBuffer<Subject>()
@@ -39,9 +40,15 @@ final class HealthMonitor {
     /// When the log was last told that checks cannot be made.
     private var lastStarvationWarning: NIODeadline?
 
-    init(loop: any EventLoop, logger: Logger, check: @escaping HealthCheck, observer: Observer) {
+    init(
+        loop: any EventLoop, logger: Logger, check: @escaping HealthCheck, observer: Observer,
+        schedule: CheckSchedule = CheckSchedule(generator: SystemRandomNumberGenerator()),
+        timeOfDayMilliseconds: @escaping () -> Int = HealthMonitor.timeOfDayMilliseconds
+    ) {
         self.loop = loop
         self.logger = logger
+        times = schedule
+        self.timeOfDayMilliseconds = timeOfDayMilliseconds
         self.check = check
         self.observer = observer
     }
@@ -68,8 +75,8 @@ final class HealthMonitor {
     /// Takes up what is to be checked from now on. What stays keeps its health and what has been counted; what is new,
     /// or is checked at a new address, is checked at once.
     func update(_ targets: [HealthTarget]) {
-        let now = NIODeadline.now()
-        var newcomers = 0
+        let now = loop.now
+        var newcomers: [Subject] = []
         var remaining = subjects
         subjects.removeAll(keepingCapacity: true)
         for target in targets {
@@ -79,14 +86,14 @@ final class HealthMonitor {
             } else {
                 let subject = Subject(target: target, dueTime: now)
                 subjects[target.identity] = subject
-                schedule(
-                    subject,
-                    at: now
-                        + HealthMonitor.delay(
-                            of: newcomers, intervalMilliseconds: target.intervalMilliseconds
-                        ))
-                newcomers += 1
+                newcomers.append(subject)
             }
+        }
+        for (index, subject) in newcomers.enumerated() {
+            let delay = CheckSchedule.firstDelay(
+                of: index, among: newcomers.count, intervalMilliseconds: subject.target.intervalMilliseconds
+            )
+            schedule(subject, at: now + delay)
         }
         for subject in remaining.values {
             subject.isRemoved = true
@@ -110,33 +117,21 @@ final class HealthMonitor {
 
     // MARK: Time
 
-    private func take(_ target: HealthTarget, for subject: Subject, now: NIODeadline, newcomers: inout Int) {
+    private func take(_ target: HealthTarget, for subject: Subject, now: NIODeadline, newcomers: inout [Subject]) {
         let old = subject.target
         subject.target = target
         if subject.isBusy {
             return
         }
-        if old.checkAddress != target.checkAddress {
+        if !old.isCheckedAs(target) {
             subject.timer?.cancel()
-            schedule(
-                subject,
-                at: now
-                    + HealthMonitor.delay(
-                        of: newcomers, intervalMilliseconds: target.intervalMilliseconds
-                    ))
-            newcomers += 1
+            newcomers.append(subject)
         } else if old.intervalMilliseconds != target.intervalMilliseconds {
             subject.timer?.cancel()
             // From when the last one began; a shorter interval may mean now.
             let last = subject.dueTime - .milliseconds(Int64(old.intervalMilliseconds))
             schedule(subject, at: max(now, last + .milliseconds(Int64(target.intervalMilliseconds))))
         }
-    }
-
-    /// When the `index`th of the newcomers is first checked: the first at once, a thousand not all together.
-    static func delay(of index: Int, intervalMilliseconds: Int) -> TimeAmount {
-        let step = spread.nanoseconds * Int64(index)
-        return .nanoseconds(step % (Int64(intervalMilliseconds) * 1_000_000))
     }
 
     private func schedule(_ subject: Subject, at time: NIODeadline) {
@@ -156,13 +151,11 @@ final class HealthMonitor {
         }
     }
 
-    /// Plans the next check in the rhythm of the one before. Beats that have passed are left out: after a busy time
-    /// everyone keeps a time of their own, and nobody is checked twice in a row.
     private func scheduleNext(_ subject: Subject) {
-        let now = NIODeadline.now()
-        let interval = Int64(subject.target.intervalMilliseconds) * 1_000_000
-        let behind = max(0, (now - subject.dueTime).nanoseconds)
-        schedule(subject, at: subject.dueTime + .nanoseconds((behind / interval + 1) * interval))
+        let time = times.next(
+            after: subject.dueTime, now: loop.now, intervalMilliseconds: subject.target.intervalMilliseconds
+        )
+        schedule(subject, at: time)
     }
 
     // MARK: Checks
@@ -187,7 +180,7 @@ final class HealthMonitor {
         running += 1
         runningSlow += isSlow ? 1 : 0
         let target = subject.target
-        let start = NIODeadline.now()
+        let start = loop.now
         let late = start - subject.dueTime
         if late > .milliseconds(Int64(target.intervalMilliseconds)) {
             logger.debug(
@@ -195,28 +188,35 @@ final class HealthMonitor {
                 metadata: HealthMonitor.metadata(target, ["late_ms": "\(late.nanoseconds / 1_000_000)"])
             )
         }
-        check(target.checkAddress, .milliseconds(Int64(target.timeoutMilliseconds)))
+        check(target)
             .assumeIsolated()
             .whenComplete { result in
                 self.running -= 1
                 self.runningSlow -= isSlow ? 1 : 0
                 subject.isBusy = false
-                subject.isSlow = NIODeadline.now() - start > HealthMonitor.slowCheck
-                self.finish(subject, target, (try? result.get()) ?? .inconclusive("the check was given up"))
+                let duration = self.loop.now - start
+                subject.isSlow = duration > HealthMonitor.slowCheck
+                let outcome = (try? result.get()) ?? .inconclusive("the check was given up")
+                self.finish(subject, target, outcome, duration)
                 self.begin()
             }
     }
 
-    private func finish(_ subject: Subject, _ target: HealthTarget, _ outcome: CheckOutcome) {
+    private func finish(
+        _ subject: Subject, _ target: HealthTarget, _ outcome: CheckOutcome, _ duration: TimeAmount
+    ) {
         guard !subject.isRemoved, !isStopped else {
             return
         }
-        guard subject.target.checkAddress == target.checkAddress else {
-            // It says nothing about the address that is to be checked now.
-            schedule(subject, at: .now())
+        guard subject.target.isCheckedAs(target) else {
+            // It says nothing about the address that is to be checked now, or about what is asked there.
+            schedule(subject, at: loop.now)
             return
         }
         scheduleNext(subject)
+        observer.checked(
+            target.identity, outcome.result(duration: duration, endedAtMilliseconds: timeOfDayMilliseconds())
+        )
         switch outcome {
         case .succeeded:
             record(subject, succeeded: true, reason: "check succeeded")
@@ -229,7 +229,6 @@ final class HealthMonitor {
 
     private func record(_ subject: Subject, succeeded: Bool, reason: String) {
         let target = subject.target
-        observer.checked(target.identity, succeeded)
         let transition = subject.tracker.record(succeeded: succeeded, fall: target.fall, rise: target.rise)
         switch transition {
         case .wentDown:
@@ -251,7 +250,7 @@ final class HealthMonitor {
 
     /// Says that checks cannot be made, once a minute: with thousands of backends the log would say nothing else.
     private func warnOfStarvation(_ target: HealthTarget, _ reason: String) {
-        let now = NIODeadline.now()
+        let now = loop.now
         if let last = lastStarvationWarning, now - last < .minutes(1) {
             return
         }
@@ -260,6 +259,12 @@ final class HealthMonitor {
             "health check could not be made; the backend keeps its health",
             metadata: HealthMonitor.metadata(target, ["reason": "\(reason)"])
         )
+    }
+
+    static func timeOfDayMilliseconds() -> Int {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return time.tv_sec * 1000 + time.tv_nsec / 1_000_000
     }
 
     private static func metadata(_ target: HealthTarget, _ more: Logger.Metadata) -> Logger.Metadata {

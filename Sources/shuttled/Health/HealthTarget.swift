@@ -15,12 +15,20 @@ struct HealthTarget: Equatable, Sendable {
     var checkAddress: ShuttleEngine.SocketAddress
     /// At least 1: a service with 0 has no targets.
     var intervalMilliseconds: Int
-    var timeoutMilliseconds: Int
+    var connectTimeoutMilliseconds: Int
+    var probe: CheckProbe
+    /// For all that comes after the connect.
+    var probeTimeoutMilliseconds: Int
     var fall: Int
     var rise: Int
 }
 
 extension HealthTarget {
+    /// Whether a result of the one says something about the other.
+    func isCheckedAs(_ other: HealthTarget) -> Bool {
+        checkAddress == other.checkAddress && probe == other.probe
+    }
+
     /// The backends of a service that are checked, in their order. `backendAddresses` and `checkAddresses` go with its
     /// backends one by one.
     static func targets(
@@ -39,7 +47,12 @@ extension HealthTarget {
                     ),
                     checkAddress: checkAddress,
                     intervalMilliseconds: service.checkIntervalMilliseconds,
-                    timeoutMilliseconds: service.connectTimeoutMilliseconds,
+                    connectTimeoutMilliseconds: service.connectTimeoutMilliseconds,
+                    probe: CheckProbe(
+                        service.check, checkAddress: service.backends[index].checkAddress,
+                        backendAddress: service.backends[index].address
+                    ),
+                    probeTimeoutMilliseconds: service.check.timeoutMilliseconds,
                     fall: service.fall,
                     rise: service.rise
                 )

@@ -153,14 +153,23 @@ struct EngineTests {
             engine.commit(engine.prepare([Self.service("a", at: address, backends: ["one", "two"])])),
             on: engine
         )
-        engine.recordCheck(service: "a", backend: "two", succeeded: false)
-        engine.recordCheck(service: "a", backend: "two", succeeded: true)
+        let refused = CheckResult(
+            status: .fail, reason: "connection refused", durationMicroseconds: 7, endedAtMilliseconds: 8
+        )
+        engine.recordCheck(service: "a", backend: "two", result: refused)
+        var result = refused
+        (result.status, result.reason) = (.success, nil)
+        engine.recordCheck(service: "a", backend: "two", result: result)
+        (result.status, result.reason) = (.inconclusive, "too many open files")
+        engine.recordCheck(service: "a", backend: "two", result: result)
+        engine.recordCheck(service: "a", backend: "none", result: result)
         engine.setHealth(service: "a", backend: "two", isUp: false)
         engine.setHealth(service: "a", backend: "none", isUp: false)
         let first = engine.statistics()
         #expect(first.map(\.configuration.name) == ["a"])
         #expect(first[0].backends.map(\.isUp) == [true, false])
         #expect(first[0].backends[1].checkSuccesses == 1 && first[0].backends[1].checkFailures == 1)
+        #expect(first[0].backends.map(\.lastCheck) == [nil, result], "the last one, although it counts neither way")
         // The same service, name and address is the same backend; what it was carries over.
         try Self.complete(
             engine.commit(engine.prepare([Self.service("a", at: address, backends: ["two", "three"])])),
@@ -170,6 +179,7 @@ struct EngineTests {
         #expect(second[0].backends.map(\.configuration.name) == ["two", "three"])
         #expect(second[0].backends.map(\.isUp) == [false, true])
         #expect(second[0].backends.map(\.checkFailures) == [1, 0])
+        #expect(second[0].backends.map(\.lastCheck) == [result, nil])
     }
 }
 

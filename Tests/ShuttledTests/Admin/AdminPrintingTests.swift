@@ -22,7 +22,11 @@ import Testing
           "connections": 24,
           "active": 25,
           "check_success": 26,
-          "check_fail": 27
+          "check_fail": 27,
+          "check_status": "fail",
+          "check_reason": "expected \\"+PONG\\", got \\"-LOADING\\"",
+          "check_duration_microseconds": 28,
+          "check_last": "2025-11-26T00:00:00.029Z"
         }
 
         """
@@ -40,13 +44,14 @@ import Testing
         )
         let printed = StatisticsEncoder.bytes(of: report)
         let more = """
-              "check_fail": 27,
+              "check_last": "2025-11-26T00:00:00.029Z",
               "resolved_address": "10.0.0.1:80",
               "resolve_error": "it is gone",
               "resolve_time": "2001-09-09T01:46:40.000Z"
 
             """
-        #expect(text(printed) == Self.backend.replacing("  \"check_fail\": 27\n", with: more))
+        let last = "  \"check_last\": \"2025-11-26T00:00:00.029Z\"\n"
+        #expect(text(printed) == Self.backend.replacing(last, with: more))
         #expect(try ConfigurationDecoder.backend(parsing: printed) == report.configuration)
         report.name = NameReport(resolvedAddress: "", outcome: NameReport.Outcome())
         #expect(text(StatisticsEncoder.bytes(of: report)).contains("\"resolve_error\": \"\""))
@@ -59,6 +64,9 @@ import Testing
         let sum = BackendStatistics.sum(of: [one.statistics, one.statistics], as: written)
         #expect(sum.isUp && sum.connections == 48 && sum.checkFailures == 54)
         #expect(!BackendStatistics.sum(of: [], as: written).isUp)
+        var later = one.statistics
+        later.lastCheck?.endedAtMilliseconds += 1
+        #expect(BackendStatistics.sum(of: [later, one.statistics], as: written).lastCheck == later.lastCheck)
         let target = BackendReport(statistics: one.statistics, name: NameReport(resolvedAddress: "10.0.0.1:80"))
         let printed = StatisticsEncoder.bytes(
             of: BackendReport(
@@ -105,7 +113,11 @@ import Testing
                   "connections": 24,
                   "active": 25,
                   "check_success": 26,
-                  "check_fail": 27
+                  "check_fail": 27,
+                  "check_status": "fail",
+                  "check_reason": "expected \\"+PONG\\", got \\"-LOADING\\"",
+                  "check_duration_microseconds": 28,
+                  "check_last": "2025-11-26T00:00:00.029Z"
                 }
               ]
             }

@@ -124,7 +124,11 @@ final class FakeControl: AdminControl {
                 backends: service.backends.map {
                     BackendStatistics(
                         configuration: $0, isUp: true, sentBytes: 21, receivedBytes: 22, errors: 23, connections: 24,
-                        active: 25, checkSuccesses: 26, checkFailures: 27
+                        active: 25, checkSuccesses: 26, checkFailures: 27,
+                        lastCheck: CheckResult(
+                            status: .fail, reason: #"expected "+PONG", got "-LOADING""#, durationMicroseconds: 28,
+                            endedAtMilliseconds: 1_764_115_200_029
+                        )
                     )
                 }
             )

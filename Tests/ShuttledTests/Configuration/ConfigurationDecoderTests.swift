@@ -119,7 +119,9 @@ import Testing
             """
             [{"name": "a", "address": ":1", "sent": 1, "received": 2, "errors": 3, "connections": 4, "active": 5,
               "backends": [{"name": "b", "address": "h:1", "check_address": "", "weight": 1, "up": true, "sent": 1,
-               "received": 2, "errors": 3, "connections": 4, "active": 5, "check_success": 6, "check_fail": 7}]}]
+               "received": 2, "errors": 3, "connections": 4, "active": 5, "check_success": 6, "check_fail": 7,
+               "check_status": "fail", "check_reason": "no answer within 5000 ms", "check_last": "2025-11-26T00:00:00.000Z",
+               "check_duration_microseconds": 8}]}]
             """
         )
         let expected = ServiceConfiguration(
@@ -149,6 +151,7 @@ import Testing
             BackendConfiguration.statisticsNames == [
                 "up", "sent", "received", "errors", "connections", "active", "check_success", "check_fail",
                 "resolved_address", "resolve_error", "resolve_time", "targets",
+                "check_status", "check_reason", "check_duration_microseconds", "check_last",
             ]
         )
         #expect(ServiceConfiguration.statisticsNames.isDisjoint(with: ServiceConfiguration.fields.map(\.name)))

@@ -42,7 +42,7 @@ struct ControlPlaneStage: Sendable {
                 refresh: refresh ?? lookup,
                 // Names are asked for all the time: nobody has to wait for one to move.
                 refreshDelay: { _, _ in .milliseconds(2) },
-                check: { _, _ in loop.makeSucceededFuture(.succeeded) },
+                check: { _ in loop.makeSucceededFuture(.succeeded) },
                 adoptionLimit: adoptionLimit,
                 fault: { faults.add($0) }
             )

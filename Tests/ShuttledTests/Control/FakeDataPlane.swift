@@ -95,10 +95,10 @@ final class FakeDataPlane: DataPlane, Sendable {
         }
     }
 
-    func recordCheck(service: String, backend: String, succeeded: Bool) {
+    func recordCheck(service: String, backend: String, result: CheckResult) {
         state.withLock { state in
             var count = state.checks["\(service)/\(backend)"] ?? (0, 0)
-            if succeeded {
+            if result.status == .success {
                 count.good += 1
             } else {
                 count.bad += 1

@@ -13,7 +13,6 @@ import Testing
     private final class Stage {
         struct Running {
             var address: Address
-            var timeout: TimeAmount
             var promise: EventLoopPromise<CheckOutcome>
             let start = NIODeadline.now()
         }
@@ -25,6 +24,8 @@ import Testing
         var runningMax = 0
         /// How checks end by themselves, at once.
         var answer: ((Address) -> CheckOutcome?) = { _ in nil }
+        var results: [CheckResult] = []
+        /// Those that count, in order, and whether they were good.
         var checked: [(BackendIdentity, Bool)] = []
         var changed: [String] = []
         /// How many checks had been counted at each of these changes.
@@ -38,26 +39,32 @@ import Testing
         private func makeMonitor() -> HealthMonitor {
             HealthMonitor(
                 loop: loop, logger: log.logger(),
-                check: { [unowned self] address, timeout in self.begin(address, timeout) },
+                check: { [unowned self] target in self.begin(target.checkAddress) },
                 observer: .init(
-                    checked: { [unowned self] identity, succeeded in self.checked.append((identity, succeeded)) },
+                    checked: { [unowned self] identity, result in
+                        self.results.append(result)
+                        if result.status != .inconclusive {
+                            self.checked.append((identity, result.status == .success))
+                        }
+                    },
                     changed: { [unowned self] identity, isUp in
                         self.changed.append("\(identity.service)/\(identity.backend) \(isUp ? "up" : "down")")
                         self.checkedAtChange.append(self.checked.count)
                     }
-                )
+                ),
+                schedule: CheckSchedule(generator: SteadyGenerator()), timeOfDayMilliseconds: { 1_764_115_200_029 }
             )
         }
 
         deinit { finishAll(.inconclusive("the test has ended")) }
 
-        private func begin(_ address: Address, _ timeout: TimeAmount) -> EventLoopFuture<CheckOutcome> {
+        private func begin(_ address: Address) -> EventLoopFuture<CheckOutcome> {
             begun.append(address)
             if let outcome = answer(address) {
                 return loop.makeSucceededFuture(outcome)
             }
             let promise = loop.makePromise(of: CheckOutcome.self)
-            running.append(Running(address: address, timeout: timeout, promise: promise))
+            running.append(Running(address: address, promise: promise))
             runningMax = max(runningMax, running.count)
             return promise.futureResult
         }
@@ -108,7 +115,8 @@ import Testing
                 service: "web", backend: "b\(number)", address: .loopbackIPv4(port: UInt16(number))
             ),
             checkAddress: .loopbackIPv4(port: UInt16(check ?? number)),
-            intervalMilliseconds: interval, timeoutMilliseconds: 1234, fall: fall, rise: rise
+            intervalMilliseconds: interval, connectTimeoutMilliseconds: 1234, probe: .connect,
+            probeTimeoutMilliseconds: 4321, fall: fall, rise: rise
         )
     }
 
@@ -119,7 +127,6 @@ import Testing
             stage.monitor.update([Self.target()])
             try await stage.eventually("the first check") { stage.begun.count == 1 }
             #expect(stage.begun == [.loopbackIPv4(port: 1)])
-            #expect(stage.running[0].timeout == .milliseconds(1234))
         }
     }
 
@@ -143,27 +150,6 @@ import Testing
             stage.finishFirst(.succeeded)
             try await stage.eventually("the next one") { stage.begun.count == 2 }
         }
-    }
-
-    @Test func aThousandDoNotStartTogether() async throws {
-        try await Self.onStage { stage in
-            stage.answer = { _ in .succeeded }
-            let start = NIODeadline.now()
-            stage.monitor.update((1...300).map { Self.target($0) })
-            try await stage.eventually("the first one is at once") { !stage.begun.isEmpty }
-            #expect(stage.begun.count < 300 || NIODeadline.now() - start > .milliseconds(250))
-            try await stage.eventually("all were checked") { stage.begun.count == 300 }
-            #expect(NIODeadline.now() - start >= .milliseconds(299))
-            #expect(Set(stage.begun).count == 300)
-        }
-    }
-
-    @Test func theSpreadStaysWithinTheInterval() {
-        let delays = (0..<1000).map { HealthMonitor.delay(of: $0, intervalMilliseconds: 10) }
-        #expect(delays.first == .nanoseconds(0))
-        #expect(delays.allSatisfy { $0 < .milliseconds(10) })
-        #expect(Set(delays.map(\.nanoseconds)).count >= 10)
-        #expect(HealthMonitor.delay(of: 999, intervalMilliseconds: 2000) == .milliseconds(999))
     }
 
     @Test func checksAtOnceAreBoundedAndInLine() async throws {
@@ -219,6 +205,10 @@ import Testing
                 #expect(down.contains(part), "\(part) in \(down)")
             }
             #expect(lines.contains { $0.contains("info") && $0.contains("backend is up") })
+            let bad = try #require(stage.results.first)
+            #expect(bad.status == .fail && bad.reason == "connection refused" && bad.durationMicroseconds < 1_000_000)
+            #expect(bad.endedAtMilliseconds == 1_764_115_200_029)
+            #expect(stage.results.contains { $0.status == .success && $0.reason == nil })
         }
     }
 
@@ -229,6 +219,7 @@ import Testing
             stage.monitor.update([Self.target(interval: 5, fall: 3)])
             try await stage.eventually("many checks") { stage.begun.count > 10 }
             #expect(stage.checked.count == 2)
+            #expect(stage.results.last?.status == .inconclusive && stage.results.last?.reason == "too many open files")
             #expect(stage.changed.isEmpty)
             #expect(stage.log.lines.count { $0.contains("could not be made") } == 1, "said once")
             outcomes = [.failed("x")]
@@ -296,6 +287,23 @@ import Testing
         }
     }
 
+    @Test func anotherQuestionIsAskedAtOnceAndTheOldAnswerDoesNotCount() async throws {
+        try await Self.onStage { stage in
+            stage.monitor.update([Self.target(fall: 1)])
+            try await stage.eventually("the first check") { stage.running.count == 1 }
+            var target = Self.target(fall: 1)
+            target.probe = .expect(ExpectedAnswer(send: [], expect: [1]))
+            stage.monitor.update([target])
+            stage.finishFirst(.failed("x"))
+            try await stage.eventually("the other question") { stage.running.count == 1 }
+            #expect(stage.results.isEmpty && stage.changed.isEmpty)
+            stage.finishFirst(.succeeded)
+            target.probe = .expect(ExpectedAnswer(send: [], expect: [2]))
+            stage.monitor.update([target])
+            try await stage.eventually("asked at once, long before the interval") { stage.running.count == 1 }
+        }
+    }
+
     @Test func withoutChecksABackendIsUp() async throws {
         try await Self.onStage { stage in
             stage.answer = { _ in .failed("x") }
@@ -353,6 +361,12 @@ import Testing
         #expect(targets.map(\.identity.backend) == ["b1"])
         #expect(targets.map(\.checkAddress) == [.loopbackIPv4(port: 9)])
         #expect(targets.map(\.identity.address) == [.loopbackIPv4(port: 2)])
+        #expect(targets.map(\.probe) == [.connect])
+        service.check = CheckConfiguration(type: .tls, host: "www.example", timeoutMilliseconds: 77)
+        service.connectTimeoutMilliseconds = 78
+        let other = HealthTarget.targets(of: service, backendAddresses: addresses, checkAddresses: checks)[0]
+        #expect(other.probe == .tls(TLSPeer(serverName: "www.example", isVerified: false)))
+        #expect(other.probeTimeoutMilliseconds == 77 && other.connectTimeoutMilliseconds == 78)
         service.checkIntervalMilliseconds = 0
         #expect(HealthTarget.targets(of: service, backendAddresses: addresses, checkAddresses: checks).isEmpty)
     }

@@ -1,4 +1,4 @@
-// One check against real sockets: answered, refused, unanswered, and how the connection ends.
+// A check that is a connect, against real sockets: answered, refused, unanswered, and how the connection ends.
 
 import Glibc
 import NIOCore
@@ -8,12 +8,12 @@ import Testing
 
 @testable import shuttled
 
-@Suite struct ConnectCheckTests {
+@Suite struct CheckConnectorTests {
     private static func outcome(
         of address: Address, timeout: TimeAmount = .seconds(10)
     ) async throws -> CheckOutcome {
         try await ControlTesting.onLoop { loop in
-            try await ConnectCheck(loop: loop).check(address, timeout: timeout).get()
+            try await ActiveCheck(loop: loop).check(CheckServer.target(address, connectTimeout: timeout)).get()
         }
     }
 
@@ -62,7 +62,8 @@ import Testing
         let outcome = try await ControlTesting.onLoop { loop in
             // The first try is dropped; the kernel's next one, a second later, is answered. Meanwhile the loop does
             // something else, far beyond the limit of the check.
-            let check = ConnectCheck(loop: loop).check(full.port.address, timeout: .milliseconds(500))
+            let check = ActiveCheck(loop: loop).check(
+                CheckServer.target(full.port.address, connectTimeout: .milliseconds(500)))
             full.makeRoom()
             usleep(1_600_000)
             return try await check.get()
@@ -88,9 +89,9 @@ import Testing
 
     private static func outcomeThenSettled(_ address: Address) async throws -> CheckOutcome {
         try await ControlTesting.onLoop { loop in
-            let outcome = try await ConnectCheck(loop: loop).check(address, timeout: .seconds(10)).get()
+            let outcome = try await ActiveCheck(loop: loop).check(CheckServer.target(address)).get()
             // The connection lives on for a moment; the loop must too.
-            await loop.pause(ConnectCheck.lingerLimit + .milliseconds(100))
+            await loop.pause(CheckConnector.lingerLimit + .milliseconds(100))
             return outcome
         }
     }
@@ -111,13 +112,13 @@ import Testing
         let port = try ControlTesting.Port.listening(backlog: 1024)
         let before = Self.openDescriptors()
         try await ControlTesting.onLoop { loop in
-            let check = ConnectCheck(loop: loop)
-            let checks = (0..<300).map { _ in check.check(port.address, timeout: .seconds(10)) }
+            let check = ActiveCheck(loop: loop)
+            let checks = (0..<300).map { _ in check.check(CheckServer.target(port.address)) }
             for check in checks {
                 let outcome = try await check.get()
                 #expect(outcome == .succeeded)
             }
-            await loop.pause(ConnectCheck.lingerLimit + .milliseconds(100))
+            await loop.pause(CheckConnector.lingerLimit + .milliseconds(100))
         }
         // Other tests run at the same time and have descriptors of their own, but not hundreds.
         #expect(Self.openDescriptors() < before + 150)
@@ -137,7 +138,7 @@ import Testing
 
     @Test(arguments: [EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL])
     func whatWeHaveRunOutOfIsNotTheBackendsFault(_ code: Int32) {
-        let outcome = ConnectCheck.outcome(of: IOError(errnoCode: code, reason: "connect"))
+        let outcome = CheckOutcome(IOError(errnoCode: code, reason: "connect"))
         guard case .inconclusive = outcome else {
             Issue.record("errno \(code) is \(outcome)")
             return
@@ -146,7 +147,7 @@ import Testing
 
     @Test(arguments: [ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, ETIMEDOUT, ECONNRESET])
     func theRestIs(_ code: Int32) {
-        let outcome = ConnectCheck.outcome(of: IOError(errnoCode: code, reason: "connect"))
+        let outcome = CheckOutcome(IOError(errnoCode: code, reason: "connect"))
         #expect(outcome == .failed(String(cString: strerror(code)).lowercased()))
     }
 }
