@@ -178,11 +178,16 @@ extension BenchmarkRing: RingOperations {
 
     // MARK: Sockets
 
-    mutating func openSocket(for address: UnsafePointer<SocketAddress>, withData: Bool) -> CallResult {
+    mutating func openSocket(
+        for address: UnsafePointer<SocketAddress>,
+        from source: UnsafePointer<SocketAddress>?,
+        withData: Bool
+    ) -> CallResult {
         .success(enterKernelToOpenSocket(kernel))
     }
 
-    mutating func keepAlive(_ socket: Int32) {}
+    mutating func keepAlive(_ socket: Int32, _ keepalive: Keepalive) {}
+    mutating func setUserTimeout(_ socket: Int32, milliseconds: UInt32) {}
     mutating func acceptNow(on listener: Int32) -> CallResult { .failure(SystemCallError(code: EAGAIN)) }
     mutating func shutdownWrite(_ socket: Int32) { enterKernelToShutDown(kernel, socket) }
     @inline(__always)

@@ -19,6 +19,8 @@ struct BackendRecord: ~Copyable {
     /// Sessions on all rings, those still connecting included: what limits and least connections go by.
     let active = Atomic<Int>(0)
     let counters: CounterBlocks
+    /// Whether the sessions that it has are to end.
+    let drain = Drain()
     /// Written and read by the control thread only.
     var checkSuccesses: UInt64 = 0
     var checkFailures: UInt64 = 0
@@ -71,8 +73,19 @@ struct BackendRecord: ~Copyable {
 /// A service as long as its name stays the same. Its totals are its own: removing a backend does not lower them.
 struct ServiceRecord: ~Copyable {
     let counters: CounterBlocks
+    /// Set by the control thread whenever the service is compiled; what it points to is freed when no ring can still
+    /// read it, as all of a compiled service is. A worker reads it anew for every connect. The bits of the pointer, 0 for
+    /// none.
+    private let sourceBits = Atomic<UInt>(0)
 
     init(workerCount: Int) {
         counters = CounterBlocks(workerCount: workerCount)
+    }
+
+    @inline(__always)
+    var sources: UnsafePointer<SourceAddresses>? { UnsafePointer(bitPattern: sourceBits.load(ordering: .acquiring)) }
+
+    func setSources(_ sources: UnsafePointer<SourceAddresses>?) {
+        sourceBits.store(UInt(bitPattern: sources), ordering: .releasing)
     }
 }

@@ -3,15 +3,6 @@
 
 import Synchronization
 
-/// Values a session copies when it is accepted; 0 means no limit.
-struct SessionTimeouts: Equatable {
-    var clientMilliseconds: UInt32
-    var serverMilliseconds: UInt32
-    var connectMilliseconds: UInt32
-    /// For all connects of the session together.
-    var retryMilliseconds: UInt32
-}
-
 /// A service as the rings see it. A plain value of pointers into memory that its snapshot keeps.
 struct ServiceTable {
     /// A backend of the table with everything that the choice reads of it.
@@ -48,6 +39,9 @@ struct ServiceTable {
     let rotation: UnsafeBufferPointer<UInt32>
     let ticket: UnsafeMutablePointer<Atomic<UInt64>>
     let timeouts: SessionTimeouts
+    let lifetime: LifetimeLimit
+    /// Whether the first end of a stream closes both sides.
+    let closesAtFirstEnd: Bool
     /// Other backends tried when a connect fails.
     let retries: UInt8
 }

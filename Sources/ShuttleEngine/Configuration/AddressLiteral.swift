@@ -31,6 +31,14 @@ enum AddressLiteral {
         ipv4(text.utf8) != nil
     }
 
+    /// One address of one interface, without port, zone and brackets.
+    static func isSource(_ text: String) -> Bool {
+        if isIPv4(text[...]) { return text != "0.0.0.0" }
+        guard !text.contains("%"), let canonical = canonicalIPv6(text[...]) else { return false }
+        // IPv4 in the clothes of IPv6 reaches neither.
+        return canonical != "::" && !canonical.hasPrefix("::ffff:")
+    }
+
     /// `text` (without brackets, with an optional `%zone`) in the form of RFC 5952, or nil when it is no IPv6 address.
     static func canonicalIPv6(_ text: Substring) -> String? {
         let address: Substring

@@ -11,6 +11,9 @@ public enum ConfigurationDefaults {
     public static let checkPath = "/"
     public static let checkStatus = "200-399"
     public static let checkTimeoutMilliseconds = 5000
+    public static let keepaliveIdleMilliseconds = 60_000
+    public static let keepaliveIntervalMilliseconds = 10_000
+    public static let keepaliveCount = 6
 }
 
 /// Ranges of fields and sizes; every bound of the configuration has its name here.
@@ -23,6 +26,15 @@ public enum ConfigurationRanges {
     /// 0 means by the time to live of the answers; between it and `resolveIntervalMillisecondsMin` there is nothing.
     public static let resolveIntervalMilliseconds = 0...86_400_000
     public static let resolveIntervalMillisecondsMin = 1000
+    /// Thirty days: what may live longer need not be limited.
+    public static let maxLifetimeMilliseconds = 0...2_592_000_000
+    public static let percent = 0...100
+    /// The kernel takes up to 32767 seconds and 127 probes, tcp(7).
+    public static let keepaliveIdleMilliseconds = 0...32_767_000
+    public static let keepaliveIntervalMilliseconds = 1000...32_767_000
+    public static let keepaliveCount = 1...127
+    /// Each widens the port range by its own.
+    public static let sourceAddressesMax = 64
     public static let checksInARow = 1...1000
     public static let checkTimeoutMilliseconds = 1...3_600_000
     /// Bytes that a check sends, and bytes that it expects.

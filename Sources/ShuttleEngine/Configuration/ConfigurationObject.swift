@@ -61,8 +61,28 @@ extension ServiceConfiguration: ConfigurationObject {
             .milliseconds(\.resolveIntervalMilliseconds, ConfigurationRanges.resolveIntervalMilliseconds)
         ),
         .init("check", .object(\.check)),
+        .init("half_close", .boolean(\.halfClose)),
+        .init(
+            "half_close_timeout",
+            .milliseconds(\.halfCloseTimeoutMilliseconds, ConfigurationRanges.timeoutMilliseconds)
+        ),
+        .init("max_lifetime", .milliseconds(\.maxLifetimeMilliseconds, ConfigurationRanges.maxLifetimeMilliseconds)),
+        .init("max_lifetime_jitter", .integer(\.maxLifetimeJitterPercent, ConfigurationRanges.percent)),
+        .init("keepalive", .object(\.keepalive)),
+        .init("user_timeout", .milliseconds(\.userTimeoutMilliseconds, ConfigurationRanges.timeoutMilliseconds)),
+        .init("source_address", .texts(\.sourceAddresses, sourceAddressRule)),
+        .init("drain_timeout", .milliseconds(\.drainTimeoutMilliseconds, ConfigurationRanges.timeoutMilliseconds)),
         .init(backendsName, .backends(\.backends), .always),
     ]
+
+    private static let sourceAddressRule = TextListRule(
+        of: TextRule("a numeric address of this machine without a port, such as \"192.0.2.1\" or \"2001:db8::1\"") {
+            text in
+            AddressLiteral.isSource(text)
+        },
+        countMax: ConfigurationRanges.sourceAddressesMax,
+        mayBeOneString: true
+    )
 
     public static var reservedNames: Set<String> { ConfigurationNames.reservedForRoutes }
 

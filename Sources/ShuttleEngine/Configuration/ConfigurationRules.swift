@@ -26,7 +26,19 @@ extension ServiceConfiguration {
             }
             return "\"resolve_interval\" is \(interval), which would ask DNS servers too often; it must be \(least) "
                 + "(milliseconds) at least, or 0 for the time to live of their answers"
-        }
+        },
+        .init("half_close_timeout", "half_close") { service in
+            service.halfCloseTimeoutMilliseconds == 0 || service.halfClose
+                ? nil
+                : "\"half_close_timeout\" is \(service.halfCloseTimeoutMilliseconds) and \"half_close\" is false, which "
+                    + "leaves no direction to time; leave one of them out"
+        },
+        .init("max_lifetime_jitter", "max_lifetime") { service in
+            service.maxLifetimeJitterPercent == 0 || service.maxLifetimeMilliseconds > 0
+                ? nil
+                : "\"max_lifetime_jitter\" is \(service.maxLifetimeJitterPercent) without a \"max_lifetime\" to lengthen; "
+                    + "give one, or leave the jitter out"
+        },
     ]
 }
 

@@ -38,6 +38,22 @@ public struct ServiceConfiguration: Equatable, Hashable, Sendable {
     public var resolveIntervalMilliseconds: Int
     /// What a check does once it has connected.
     public var check: CheckConfiguration
+    /// Whether one direction of a session may go on when the other has ended; else the first end closes both sides.
+    public var halfClose = true
+    /// Longest inactivity in milliseconds of the direction that remains when the other has ended; 0 means no limit.
+    public var halfCloseTimeoutMilliseconds = 0
+    /// Longest life of a session in milliseconds; 0 means no limit.
+    public var maxLifetimeMilliseconds = 0
+    /// By how many percent of it a session's life may be longer.
+    public var maxLifetimeJitterPercent = 0
+    /// How silent peers are probed, on both sides.
+    public var keepalive = KeepaliveConfiguration()
+    /// Longest time in milliseconds that bytes to either side may stay unacknowledged; 0 leaves it to the system.
+    public var userTimeoutMilliseconds = 0
+    /// Milliseconds over which the sessions of a backend end that drains or is removed; 0 lets them run on.
+    public var drainTimeoutMilliseconds = 0
+    /// Addresses that connections to backends come from, in turn; none leaves it to the kernel.
+    public var sourceAddresses: [String] = []
 
     public init(
         name: String,

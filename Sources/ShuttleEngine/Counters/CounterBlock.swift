@@ -2,6 +2,18 @@
 
 import Synchronization
 
+/// Why a session was ended that its peers had not ended.
+enum EndReason {
+    /// A side was inactive for too long.
+    case idle
+    /// One direction had ended and the other was inactive for too long.
+    case halfClose
+    /// It has lived for long enough.
+    case lifetime
+    /// Its backend drains, and its turn has come.
+    case drain
+}
+
 /// Counters with a single writer, its worker; readers on other threads see each value whole.
 ///
 /// Padded to two cache lines, so that workers that count for the same backend do not take lines from one another.
@@ -14,7 +26,21 @@ struct CounterBlock: ~Copyable {
     let connections = Atomic<UInt64>(0)
     /// Sessions of this worker; the last touch of a record by a session is its decrease.
     let active = Atomic<Int>(0)
-    private let padding: InlineArray<11, UInt64> = .init(repeating: 0)
+    /// Sessions that were ended here and not by their peers, by the reason.
+    let idleEnds = Atomic<UInt64>(0)
+    let halfCloseEnds = Atomic<UInt64>(0)
+    let lifetimeEnds = Atomic<UInt64>(0)
+    let drainEnds = Atomic<UInt64>(0)
+    private let padding: InlineArray<7, UInt64> = .init(repeating: 0)
+
+    func countEnd(_ reason: EndReason) {
+        switch reason {
+        case .idle: idleEnds.addAsOnlyWriter(1)
+        case .halfClose: halfCloseEnds.addAsOnlyWriter(1)
+        case .lifetime: lifetimeEnds.addAsOnlyWriter(1)
+        case .drain: drainEnds.addAsOnlyWriter(1)
+        }
+    }
 }
 
 extension Atomic where Value == UInt64 {

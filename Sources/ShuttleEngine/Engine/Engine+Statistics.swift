@@ -7,7 +7,8 @@ extension Engine {
     ///
     /// Gauges are read before counters: a session that is seen to have ended has all its bytes counted.
     public func statistics() -> [ServiceStatistics] {
-        services.map { service in
+        let draining = records.drainingSessions()
+        return services.map { service in
             let record = service.table.pointee.record
             let active = record.pointee.counters.active
             let backends = service.configuration.backends.indices.map { index in
@@ -20,6 +21,8 @@ extension Engine {
                 errors: record.pointee.counters.sum { $0.errors.load(ordering: .relaxed) },
                 connections: record.pointee.counters.sum { $0.connections.load(ordering: .relaxed) },
                 active: active,
+                draining: draining[service.configuration.name] ?? 0,
+                ended: Engine.ends(record.pointee.counters),
                 backends: backends
             )
         }
@@ -64,7 +67,18 @@ extension Engine {
             active: active,
             checkSuccesses: record.pointee.checkSuccesses,
             checkFailures: record.pointee.checkFailures,
-            lastCheck: record.pointee.lastCheck
+            lastCheck: record.pointee.lastCheck,
+            draining: record.pointee.drain.isActive ? active : 0,
+            ended: ends(record.pointee.counters)
+        )
+    }
+
+    private static func ends(_ counters: borrowing CounterBlocks) -> SessionEnds {
+        SessionEnds(
+            idle: counters.sum { $0.idleEnds.load(ordering: .relaxed) },
+            halfClose: counters.sum { $0.halfCloseEnds.load(ordering: .relaxed) },
+            lifetime: counters.sum { $0.lifetimeEnds.load(ordering: .relaxed) },
+            drain: counters.sum { $0.drainEnds.load(ordering: .relaxed) }
         )
     }
 }

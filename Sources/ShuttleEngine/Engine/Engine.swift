@@ -80,6 +80,10 @@ public final class Engine {
     private var serviceIndices: [String: Int] = [:]
     private var keptBackends: Set<RecordRegistry.BackendIdentity> = []
     private var servicesByAddress: [SocketAddress: CompiledService] = [:]
+    /// Times that drains have changed.
+    private var drainChanges: UInt64 = 0
+    /// Some service has, or had, source addresses.
+    private var hasSources = false
     private var isRunning = false
 
     /// Creates every ring; no thread runs yet.
@@ -161,12 +165,14 @@ public final class Engine {
         services = change.services.map { service in
             compile(service, reusing: serviceIndices[service.configuration.name].map { previous[$0] })
         }
+        let rules = DrainRules(change.services, previous: previous)
+        if records.follow(rules, now: Engine.nowMilliseconds()) { drainChanges += 1 }
         serviceIndices = Dictionary(
             uniqueKeysWithValues: services.enumerated().map { ($1.configuration.name, $0) }
         )
         keptBackends = Set(
             change.services.flatMap { service in
-                service.backendAddresses.indices.map { identity(of: $0, in: service) }
+                service.backendAddresses.indices.map { Engine.identity(of: $0, in: service) }
             }
         )
         servicesByAddress = Dictionary(
@@ -269,7 +275,7 @@ public final class Engine {
     private func compile(_ service: ResolvedService, reusing previous: CompiledService?) -> CompiledService {
         let configuration = service.configuration
         let backends = configuration.backends.indices.map { index in
-            records.backend(identity(of: index, in: service))
+            records.backend(Engine.identity(of: index, in: service))
         }
         let shares = CompiledService.shares(configuration, backends)
         if let previous, previous.backends == backends, previous.rotationShares == shares {
@@ -291,7 +297,7 @@ public final class Engine {
         )
     }
 
-    private func identity(of backend: Int, in service: ResolvedService) -> RecordRegistry.BackendIdentity {
+    static func identity(of backend: Int, in service: ResolvedService) -> RecordRegistry.BackendIdentity {
         RecordRegistry.BackendIdentity(
             service: service.configuration.name,
             name: service.configuration.backends[backend].name,
@@ -302,12 +308,18 @@ public final class Engine {
     /// Puts the present state into every mailbox.
     private func publish() {
         epoch += 1
+        hasSources = hasSources || services.contains { !$0.configuration.sourceAddresses.isEmpty }
+        if hasSources {
+            let served = services + listeners.departing
+            records.clearSources(exceptServices: Set(served.map(\.configuration.name)))
+        }
         let snapshot = Snapshot(
             epoch: epoch,
             services: services,
             departing: listeners.departing,
             listeners: listeners.entries(serving: servicesByAddress),
-            sessionCapacity: capacity.sessionsPerRing(listenerCount: listeners.count)
+            sessionCapacity: capacity.sessionsPerRing(listenerCount: listeners.count),
+            drainChanges: drainChanges
         )
         snapshots.append(snapshot)
         for worker in workers { _ = worker.link.pointee.mailbox.put(snapshot.view) }

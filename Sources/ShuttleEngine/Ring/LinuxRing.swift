@@ -371,16 +371,27 @@ extension LinuxRing: RingOperations {
 
     // MARK: Sockets
 
-    mutating func openSocket(for address: UnsafePointer<SocketAddress>, withData: Bool) -> CallResult {
+    mutating func openSocket(
+        for address: UnsafePointer<SocketAddress>,
+        from source: UnsafePointer<SocketAddress>?,
+        withData: Bool
+    ) -> CallResult {
         let opened = Socket.openStream(family: address.pointee.family)
         if case .success(let socket) = opened {
+            if let source, case .failure(let error) = Socket.bindSource(socket, source) {
+                Socket.close(socket)
+                return .failure(error)
+            }
             Socket.setNoDelay(socket)
             if withData { Socket.deferAcknowledgement(socket) }
         }
         return opened
     }
 
-    mutating func keepAlive(_ socket: Int32) { Socket.setKeepalive(socket) }
+    mutating func keepAlive(_ socket: Int32, _ keepalive: Keepalive) { Socket.setKeepalive(socket, keepalive) }
+    mutating func setUserTimeout(_ socket: Int32, milliseconds: UInt32) {
+        Socket.setUserTimeout(socket, milliseconds: milliseconds)
+    }
     mutating func acceptNow(on listener: Int32) -> CallResult { Socket.accept(listener) }
     mutating func shutdownWrite(_ socket: Int32) { Socket.shutdownWrite(socket) }
     mutating func close(_ socket: Int32, reset: Bool) {

@@ -79,11 +79,17 @@ protocol RingOperations: ~Copyable {
     mutating func spliceOut(from pipe: PipeID, to socket: Int32, count: Int) -> CallResult
 
     // Sockets; calls that return at once.
-    /// A blocking TCP socket for connecting to `address`, options set. `withData`: a send follows as soon as it is
+    /// A blocking TCP socket for connecting to `address` from `source` (nil: the kernel chooses), options set. `withData`: a send follows as soon as it is
     /// connected, so the handshake's last acknowledgement can travel with it.
-    mutating func openSocket(for address: UnsafePointer<SocketAddress>, withData: Bool) -> CallResult
+    mutating func openSocket(
+        for address: UnsafePointer<SocketAddress>,
+        from source: UnsafePointer<SocketAddress>?,
+        withData: Bool
+    ) -> CallResult
     /// Has the kernel probe a peer that is silent for long.
-    mutating func keepAlive(_ socket: Int32)
+    mutating func keepAlive(_ socket: Int32, _ keepalive: Keepalive)
+    /// Has the kernel end the connection when the peer acknowledges nothing for so long.
+    mutating func setUserTimeout(_ socket: Int32, milliseconds: UInt32)
     /// Takes a waiting connection of a non-blocking listener without waiting.
     mutating func acceptNow(on listener: Int32) -> CallResult
     /// Sends the end of the stream after what was sent.

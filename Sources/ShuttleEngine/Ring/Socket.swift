@@ -5,13 +5,6 @@ import Glibc
 
 /// System calls on sockets, each with its errno as a value.
 enum Socket {
-    /// Keepalive of both sides: first probe after 60 s of silence, then every 10 s, dead after 6 without answer.
-    enum Keepalive {
-        static let idleSeconds: Int32 = 60
-        static let intervalSeconds: Int32 = 10
-        static let count: Int32 = 6
-    }
-
     /// A blocking stream socket. Blocking, since ring operations on non-blocking ones were seen to complete with
     /// EAGAIN in the middle of a send.
     static func openStream(family: Int32) -> CallResult {
@@ -24,11 +17,26 @@ enum Socket {
     }
 
     /// The idle time counts from the last packet, also of those before the call.
-    static func setKeepalive(_ socket: Int32) {
+    static func setKeepalive(_ socket: Int32, _ keepalive: Keepalive) {
         _ = setOption(socket, SOL_SOCKET, SO_KEEPALIVE, 1)
-        _ = setOption(socket, Int32(IPPROTO_TCP), TCP_KEEPIDLE, Keepalive.idleSeconds)
-        _ = setOption(socket, Int32(IPPROTO_TCP), TCP_KEEPINTVL, Keepalive.intervalSeconds)
-        _ = setOption(socket, Int32(IPPROTO_TCP), TCP_KEEPCNT, Keepalive.count)
+        _ = setOption(socket, Int32(IPPROTO_TCP), TCP_KEEPIDLE, Int32(keepalive.idleSeconds))
+        _ = setOption(socket, Int32(IPPROTO_TCP), TCP_KEEPINTVL, Int32(keepalive.intervalSeconds))
+        _ = setOption(socket, Int32(IPPROTO_TCP), TCP_KEEPCNT, Int32(keepalive.count))
+    }
+
+    /// Bytes that the peer does not acknowledge for so long end the connection.
+    static func setUserTimeout(_ socket: Int32, milliseconds: UInt32) {
+        let limited = Int32(clamping: milliseconds)
+        _ = setOption(socket, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, limited)
+    }
+
+    /// Has the connection come from an address. The port is chosen only when it connects (IP_BIND_ADDRESS_NO_PORT, ip(7)), so
+    /// that each backend has all ports of the address for itself.
+    static func bindSource(_ socket: Int32, _ source: UnsafePointer<SocketAddress>) -> CallResult {
+        let bindAddressNoPort: Int32 = 24
+        _ = setOption(socket, Int32(IPPROTO_IP), bindAddressNoPort, 1)
+        let address = UnsafeRawPointer(source).assumingMemoryBound(to: sockaddr.self)
+        return result(of: bind(socket, address, source.pointee.length))
     }
 
     /// The handshake's last acknowledgement waits for the first data. On a socket that connects TCP_DEFER_ACCEPT, tcp(7),

@@ -134,9 +134,14 @@ struct Flow {
     /// Many small pieces hold more buffers than their bytes tell: the receive that is armed must end.
     @inline(__always)
     func mustStopReceiving(_ limits: FlowLimits) -> Bool {
-        guard isReceiveArmed, !flags.contains(.receiveCancelled) else { return false }
+        guard canCancelReceive else { return false }
         return isDiscarding || Int(queue.count) >= limits.buffersToStopAt
     }
+
+    /// A receive is armed and nobody has taken it back yet.
+    @inline(__always) var canCancelReceive: Bool { isReceiveArmed && !flags.contains(.receiveCancelled) }
+    /// A wait for readiness is armed and nobody has taken it back yet.
+    @inline(__always) var canCancelReadiness: Bool { isReadinessArmed && !flags.contains(.readinessCancelled) }
 
     // MARK: What happens
 
@@ -235,9 +240,7 @@ struct Flow {
         flags.insert(.readinessCancelled)
     }
 
-    @inline(__always) var mustStopWaiting: Bool {
-        isReadinessArmed && isDiscarding && !flags.contains(.readinessCancelled)
-    }
+    @inline(__always) var mustStopWaiting: Bool { isDiscarding && canCancelReadiness }
 
     mutating func readinessCompleted(isReady: Bool) {
         flags.remove([.readinessArmed, .readinessCancelled])

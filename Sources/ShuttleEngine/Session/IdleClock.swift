@@ -47,6 +47,12 @@ struct IdleClock {
         acknowledgedNow: UInt64,
         sentAge: UInt64
     ) -> Verdict {
+        look(now: now, pendingOutput: pendingOutput, acknowledgedNow: acknowledgedNow, sentAge: sentAge)
+        return verdict(now: now, timeout: timeout)
+    }
+
+    /// Takes note of what the kernel says of the output, with the parameters of `evaluate`.
+    mutating func look(now: UInt64, pendingOutput: Bool, acknowledgedNow: UInt64, sentAge: UInt64) {
         if acknowledgedNow != acknowledged {
             acknowledged = acknowledgedNow
             // Acknowledgements let the kernel send on, which may have been long before this look.
@@ -54,10 +60,14 @@ struct IdleClock {
         }
         if !pendingOutput || !wasPending { lastProgress = max(lastProgress, lastSend) }
         wasPending = pendingOutput
-        let lastActivity = pendingOutput ? lastProgress : max(lastReceive, lastProgress)
+    }
+
+    /// What the last look says of a timeout that counts from `start` at the earliest.
+    func verdict(now: UInt64, timeout: UInt64, from start: UInt64 = 0) -> Verdict {
+        let lastActivity = max(start, wasPending ? lastProgress : max(lastReceive, lastProgress))
         let deadline = lastActivity &+ timeout
         if now >= deadline { return .expired }
         let nextLook = now &+ max(1, timeout / IdleClock.looksPerTimeout)
-        return .checkAgain(at: pendingOutput ? min(deadline, nextLook) : deadline)
+        return .checkAgain(at: wasPending ? min(deadline, nextLook) : deadline)
     }
 }

@@ -16,7 +16,7 @@ enum SessionAction: Equatable {
     case finishWriting(to: Side)
     /// Drop what is owed to this side; then ask again.
     case discard(owedTo: Side)
-    /// This side must acknowledge what was sent to it before it may be reset.
+    /// This side must acknowledge what was sent to it before it may be reset, or closed while it still talks.
     case awaitFlush(of: Side)
     /// Close both sockets; `true` means by a reset.
     case close(resetDownstream: Bool, resetUpstream: Bool)
@@ -33,16 +33,16 @@ struct Session {
     }
 
     private(set) var phase = Phase.connecting
+    /// Established, and nothing has happened that ends it: what is asked after every batch is asked by this alone.
+    private var isRelaying = false
     /// The side that reset its connection first, and everything from it is delivered before the other side learns.
     private(set) var resetBy: Side?
-    /// The other side has everything that came before the reset.
-    private var isFlushed = false
-    /// Everything that came before the reset has been sent to the other side, not yet acknowledged by it.
-    private(set) var isAwaitingFlush = false
+    private var flush = Flush.isNotDue
     /// A send to this side met a reset, which it may have taken away from the receives: the clean end that they report
     /// from then on is false.
     private var isDownstreamEndDistrusted = false
     private var isUpstreamEndDistrusted = false
+    private var firstEnd: FirstEnd
     /// A connect is in flight or being cancelled.
     private(set) var isConnectInFlight = false
     /// What the client says on its way to the backend.
@@ -50,15 +50,45 @@ struct Session {
     /// What the backend says on its way to the client.
     private(set) var downward = Flow()
 
+    /// How far a side has come with what was sent to it before its session may close.
+    private enum Flush: UInt8 {
+        case isNotDue
+        /// Everything has been sent, not yet acknowledged.
+        case isAwaited
+        /// It has everything, or has had its time.
+        case isDone
+    }
+
+    /// What the first end of a stream means.
+    private enum FirstEnd: UInt8 {
+        /// It travels on, and the other direction keeps going.
+        case halfCloses
+        /// It closes both sides, once what was received by then is delivered.
+        case closesBoth
+        /// It has come, and closes both sides.
+        case isClosingBoth
+    }
+
+    init(closesAtFirstEnd: Bool = false) {
+        firstEnd = closesAtFirstEnd ? .closesBoth : .halfCloses
+    }
+
     // MARK: What is
 
     /// The direction whose source is `side`.
     @inline(__always)
     func flow(from side: Side) -> Flow { side == .downstream ? upward : downward }
 
+    private var isFlushed: Bool { flush == .isDone }
+    /// Everything that came before the reset or the first end has been sent to the other side, not yet acknowledged.
+    var isAwaitingFlush: Bool { flush == .isAwaited }
+
+    /// The first end has come, and it closes both sides.
+    @inline(__always) var isEnding: Bool { firstEnd == .isClosingBoth }
+
     /// Whether nothing is due when the sends in flight have completed.
     @inline(__always) var canLookAtSendsLater: Bool {
-        phase == .established && resetBy == nil && (!upward.isSendInFlight || upward.canLookAtSendLater)
+        isRelaying && (!upward.isSendInFlight || upward.canLookAtSendLater)
             && (!downward.isSendInFlight || downward.canLookAtSendLater)
     }
 
@@ -66,6 +96,14 @@ struct Session {
     var isQuiet: Bool {
         !isConnectInFlight && !upward.isReceiveArmed && !downward.isReceiveArmed && !upward.isSendInFlight
             && !downward.isSendInFlight && !upward.isReadinessArmed && !downward.isReadinessArmed
+    }
+
+    /// The side that is to acknowledge what was sent to it before the session closes: the one that was not the first to
+    /// end or to reset. Nil while neither has happened that closes the session.
+    var flushedSide: Side? {
+        if let resetBy { return resetBy.other }
+        guard isEnding else { return nil }
+        return upward.isSourceEnded ? .upstream : .downstream
     }
 
     /// How to close when a timeout or an operator ends the session: a side that was promised more than it gets is
@@ -98,6 +136,7 @@ struct Session {
         assert(phase == .connecting)
         isConnectInFlight = false
         phase = .established
+        isRelaying = resetBy == nil && !isEnding
     }
 
     /// A receive found the reset: whatever came before it has been received.
@@ -134,15 +173,19 @@ struct Session {
     mutating func endReceived(from side: Side) {
         guard !distrustsEnd(of: side) else { return receiveFailed(from: side) }
         withFlow(from: side) { $0.sourceEnded(cleanly: true) }
+        guard firstEnd == .closesBoth else { return }
+        firstEnd = .isClosingBoth
+        isRelaying = false
     }
 
     private mutating func wasReset(by side: Side) {
         guard phase != .closing else { return }
+        isRelaying = false
         if resetBy == nil {
             resetBy = side
         } else if resetBy != side {
             // Both are gone: nobody is left to deliver to.
-            isFlushed = true
+            flush = .isDone
         }
         withFlow(from: side.other) { $0.startDiscarding() }
     }
@@ -152,22 +195,28 @@ struct Session {
     }
 
     mutating func awaitsFlush() {
-        isAwaitingFlush = true
+        flush = .isAwaited
     }
 
-    /// Everything before the reset was acknowledged, or the time for it is over.
+    /// Everything before the reset or the first end was acknowledged, or the time for it is over.
     mutating func flushed() {
-        isFlushed = true
+        flush = .isDone
     }
 
     mutating func closeSubmitted() {
         phase = .closing
+        isRelaying = false
     }
 
     // MARK: What is due
 
     /// The next thing to do; ask until it is `.none`. Every action must be reported back before asking again.
+    @inline(__always)
     func nextAction(_ limits: FlowLimits) -> SessionAction {
+        isRelaying ? nextActionRelaying(limits) : nextActionOtherwise(limits)
+    }
+
+    private func nextActionOtherwise(_ limits: FlowLimits) -> SessionAction {
         switch phase {
         case .closing:
             return .none
@@ -177,7 +226,7 @@ struct Session {
             return receiveAction(from: .downstream, limits)
         case .established:
             if let side = resetBy { return nextAction(afterResetBy: side, limits) }
-            return nextActionRelaying(limits)
+            return isEnding ? nextActionEnding(limits) : nextActionRelaying(limits)
         }
     }
 
@@ -207,6 +256,28 @@ struct Session {
         if let credit = flow.receiveCredit(limits) { return .receive(from: side, byteLimit: credit) }
         if flow.mustStopReceiving(limits) { return .cancelReceive(from: side) }
         return .none
+    }
+
+    /// Nothing more is read; what was is delivered to both sides. The one that may still talk has to acknowledge it
+    /// before it is closed: what it says then is answered by a reset, which would overtake the rest.
+    private func nextActionEnding(_ limits: FlowLimits) -> SessionAction {
+        if isFlushed { return abortAction }
+        if upward.isSourceEnded && downward.isSourceEnded { return nextActionRelaying(limits) }
+        if upward.wantsSend { return .send(to: .upstream) }
+        if downward.wantsSend { return .send(to: .downstream) }
+        let ended: Side = upward.isSourceEnded ? .downstream : .upstream
+        let other = ended.other
+        let cut = flow(from: other)
+        if cut.canCancelReceive { return .cancelReceive(from: other) }
+        if cut.isSplicing && cut.owedBytes > 0 {
+            if !cut.isReadinessArmed { return cut.isReady ? .splice(from: other) : .awaitReadiness(from: other) }
+        } else if cut.canCancelReadiness {
+            return .cancelReadiness(from: other)
+        }
+        if flow(from: ended).wantsFinish { return .finishWriting(to: other) }
+        let isDelivered = flow(from: ended).isDelivered && cut.owedBytes == 0 && !cut.isSendInFlight
+        guard isDelivered, !cut.isReceiveArmed, !cut.isReadinessArmed, !isAwaitingFlush else { return .none }
+        return .awaitFlush(of: other)
     }
 
     private func nextAction(afterResetBy side: Side, _ limits: FlowLimits) -> SessionAction {

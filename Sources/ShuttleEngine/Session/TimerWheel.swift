@@ -59,6 +59,12 @@ struct TimerWheel: ~Copyable {
         insert(slot, deadline: max(deadline, now &+ 1))
     }
 
+    /// Sets a slot's deadline unless it has an earlier one.
+    mutating func bringForward(_ slot: UInt32, to deadline: UInt64) {
+        let entry = entries[Int(slot)]
+        if entry.bucket == TimerWheel.none || deadline < entry.deadline { set(slot, deadline: deadline) }
+    }
+
     mutating func clear(_ slot: UInt32) {
         let entry = entries[Int(slot)]
         guard entry.bucket != TimerWheel.none else { return }

@@ -13,11 +13,18 @@ final class RecordRegistry {
         var address: SocketAddress
     }
 
+    /// A backend that no configuration names and that still has sessions, or may be found by a ring.
+    private struct RetiredBackend {
+        let identity: BackendIdentity
+        let record: UnsafeMutablePointer<BackendRecord>
+        let epoch: UInt64
+    }
+
     private let workerCount: Int
     private var services: [String: UnsafeMutablePointer<ServiceRecord>] = [:]
     private var backends: [BackendIdentity: UnsafeMutablePointer<BackendRecord>] = [:]
     private var retiredServices: [(record: UnsafeMutablePointer<ServiceRecord>, epoch: UInt64)] = []
-    private var retiredBackends: [(record: UnsafeMutablePointer<BackendRecord>, epoch: UInt64)] = []
+    private var retiredBackends: [RetiredBackend] = []
     private var nextIdentifier: UInt32 = 1
 
     init(workerCount: Int) {
@@ -63,7 +70,7 @@ final class RecordRegistry {
         }
         for (identity, record) in backends where !keptBackends.contains(identity) {
             backends[identity] = nil
-            retiredBackends.append((record, epoch))
+            retiredBackends.append(RetiredBackend(identity: identity, record: record, epoch: epoch))
         }
     }
 
@@ -83,6 +90,37 @@ final class RecordRegistry {
         }
     }
 
+    /// Before a snapshot is published that does without some services: what their records point to ends with the
+    /// snapshots of before, while sessions of theirs may still be connecting.
+    func clearSources(exceptServices keptServices: Set<String>) {
+        for (name, record) in services where !keptServices.contains(name) { record.pointee.setSources(nil) }
+    }
+
+    // MARK: Drains
+
+    /// Has every record drain or run on as the rules say, and returns whether that changed for any. One that is
+    /// configured again runs on, though its sessions belong to the record of before.
+    func follow(_ rules: DrainRules, now: UInt64) -> Bool {
+        var hasChanged = false
+        for (identity, record) in backends where rules.apply(to: identity, record, now: now) { hasChanged = true }
+        for retired in retiredBackends where rules.apply(to: retired.identity, retired.record, now: now) {
+            hasChanged = true
+        }
+        return hasChanged
+    }
+
+    /// Sessions that drain, by the name of their service.
+    func drainingSessions() -> [String: Int] {
+        var counts: [String: Int] = [:]
+        func add(_ identity: BackendIdentity, _ record: UnsafeMutablePointer<BackendRecord>) {
+            guard record.pointee.drain.isActive else { return }
+            counts[identity.service, default: 0] += record.pointee.active.load(ordering: .acquiring)
+        }
+        for (identity, record) in backends { add(identity, record) }
+        for retired in retiredBackends { add(retired.identity, retired.record) }
+        return counts
+    }
+
     /// Records retired and still reachable.
     var retiredCount: Int { retiredServices.count + retiredBackends.count }
 
@@ -94,5 +132,25 @@ final class RecordRegistry {
     private static func free(_ record: UnsafeMutablePointer<BackendRecord>) {
         record.deinitialize(count: 1)
         record.deallocate()
+    }
+}
+
+/// Which backends' sessions come to an end, and over what time.
+struct DrainRules {
+    /// Backends whose sessions run on.
+    var running: Set<RecordRegistry.BackendIdentity> = []
+    /// By service: milliseconds in which the sessions of its other backends end, 0 lets them run on as well. Of a service
+    /// that is not here nothing is known any more, and what holds stays.
+    var periods: [String: UInt64] = [:]
+
+    /// Whether anything changed.
+    func apply(
+        to identity: RecordRegistry.BackendIdentity,
+        _ record: UnsafeMutablePointer<BackendRecord>,
+        now: UInt64
+    ) -> Bool {
+        if running.contains(identity) { return record.pointee.drain.set(periodMilliseconds: 0, now: now) }
+        guard let period = periods[identity.service] else { return false }
+        return record.pointee.drain.set(periodMilliseconds: period, now: now)
     }
 }

@@ -13,6 +13,8 @@ final class CompiledService {
     /// The backends' records in the order of the configuration.
     let backends: [UnsafeMutablePointer<BackendRecord>]
     private let entries: UnsafeMutableBufferPointer<ServiceTable.Entry>
+    /// Nil where the kernel chooses.
+    private let sources: UnsafeMutablePointer<SourceAddresses>?
 
     init(
         configuration: ServiceConfiguration,
@@ -25,6 +27,16 @@ final class CompiledService {
         self.rotation = rotation
         self.rotationShares = rotationShares
         self.backends = backends
+        let addresses = configuration.sourceAddresses.compactMap(SocketAddress.init(source:))
+        if addresses.isEmpty {
+            sources = nil
+        } else {
+            let list = UnsafeMutablePointer<SourceAddresses>.allocate(capacity: 1)
+            list.initialize(to: SourceAddresses(addresses))
+            sources = list
+        }
+        // Rings that are still on an older snapshot read these at once; they are as good for them.
+        record.pointee.setSources(sources.map { UnsafePointer($0) })
         entries = .allocate(capacity: backends.count)
         for (index, backend) in backends.enumerated() {
             let entry = CompiledService.entry(of: configuration.backends[index], backend)
@@ -42,8 +54,20 @@ final class CompiledService {
                     clientMilliseconds: UInt32(configuration.clientTimeoutMilliseconds),
                     serverMilliseconds: UInt32(configuration.serverTimeoutMilliseconds),
                     connectMilliseconds: UInt32(configuration.connectTimeoutMilliseconds),
-                    retryMilliseconds: UInt32(configuration.retryTimeoutMilliseconds)
+                    retryMilliseconds: UInt32(configuration.retryTimeoutMilliseconds),
+                    halfCloseMilliseconds: UInt32(configuration.halfCloseTimeoutMilliseconds),
+                    userMilliseconds: UInt32(configuration.userTimeoutMilliseconds),
+                    keepalive: Keepalive(
+                        idleSeconds: UInt16(configuration.keepalive.idleMilliseconds / 1000),
+                        intervalSeconds: UInt16(configuration.keepalive.intervalMilliseconds / 1000),
+                        count: UInt8(configuration.keepalive.count)
+                    )
                 ),
+                lifetime: LifetimeLimit(
+                    milliseconds: UInt32(configuration.maxLifetimeMilliseconds),
+                    jitterPercent: UInt8(configuration.maxLifetimeJitterPercent)
+                ),
+                closesAtFirstEnd: !configuration.halfClose,
                 retries: UInt8(configuration.retries)
             )
         )
@@ -52,6 +76,8 @@ final class CompiledService {
     deinit {
         table.deallocate()
         entries.deallocate()
+        sources?.pointee.deallocate()
+        sources?.deallocate()
     }
 
     func backendRecord(named name: String) -> UnsafeMutablePointer<BackendRecord>? {
@@ -128,6 +154,8 @@ struct SnapshotView {
     let tables: UnsafeBufferPointer<UnsafePointer<ServiceTable>>
     /// Sessions one worker may hold.
     let sessionCapacity: Int
+    /// Grows whenever backends begin to drain, or drain otherwise.
+    let drainChanges: UInt64
 }
 
 /// Owns a view and keeps alive what it points to. Lives on the control thread.
@@ -143,7 +171,8 @@ final class Snapshot {
         services: [CompiledService],
         departing: [CompiledService],
         listeners: [ListenerEntry],
-        sessionCapacity: Int
+        sessionCapacity: Int,
+        drainChanges: UInt64 = 0
     ) {
         self.epoch = epoch
         self.services = services
@@ -158,7 +187,8 @@ final class Snapshot {
                 epoch: epoch,
                 listeners: UnsafeBufferPointer(entries),
                 tables: UnsafeBufferPointer(tables),
-                sessionCapacity: sessionCapacity
+                sessionCapacity: sessionCapacity,
+                drainChanges: drainChanges
             )
         )
     }

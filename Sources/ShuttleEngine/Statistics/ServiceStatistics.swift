@@ -1,5 +1,31 @@
 // Owns the values that statistics are reported in; summing them is Engine+Statistics's.
 
+/// Sessions that were ended here and not by their peers, by the reason.
+public struct SessionEnds: Sendable, Equatable {
+    /// A side was inactive for its timeout.
+    public var idle: UInt64 = 0
+    /// One direction had ended and the other was inactive for its timeout.
+    public var halfClose: UInt64 = 0
+    /// They had lived for as long as they may.
+    public var lifetime: UInt64 = 0
+    /// Their backend drained.
+    public var drain: UInt64 = 0
+
+    public init(idle: UInt64 = 0, halfClose: UInt64 = 0, lifetime: UInt64 = 0, drain: UInt64 = 0) {
+        self.idle = idle
+        self.halfClose = halfClose
+        self.lifetime = lifetime
+        self.drain = drain
+    }
+
+    mutating func add(_ other: SessionEnds) {
+        idle += other.idle
+        halfClose += other.halfClose
+        lifetime += other.lifetime
+        drain += other.drain
+    }
+}
+
 /// What a service has done since it was created, summed over all rings at one moment.
 public struct ServiceStatistics: Sendable, Equatable {
     public var configuration: ServiceConfiguration
@@ -13,6 +39,9 @@ public struct ServiceStatistics: Sendable, Equatable {
     public var connections: UInt64
     /// Sessions now, those of removed backends included.
     public var active: Int
+    /// Those of them that drain, on backends that are still configured or not.
+    public var draining = 0
+    public var ended = SessionEnds()
     /// In the order of the configuration.
     public var backends: [BackendStatistics]
 }
@@ -33,6 +62,9 @@ public struct BackendStatistics: Sendable, Equatable {
     public var checkFailures: UInt64
     /// Nil before the first.
     public var lastCheck: CheckResult?
+    /// Sessions that are still to end of those that drain.
+    public var draining = 0
+    public var ended = SessionEnds()
 }
 
 extension BackendStatistics {
@@ -59,6 +91,8 @@ extension BackendStatistics {
             if let check = part.lastCheck, check.endedAtMilliseconds >= sum.lastCheck?.endedAtMilliseconds ?? 0 {
                 sum.lastCheck = check
             }
+            sum.draining += part.draining
+            sum.ended.add(part.ended)
         }
         return sum
     }

@@ -28,12 +28,20 @@ struct SessionSlot {
     var upstream: Int32
     var timeouts: SessionTimeouts
     var retriesLeft: UInt8
+    /// Of the service's source addresses, which one's turn it is, and how many of them the present backend was tried
+    /// from without success.
+    var sourcesTried: UInt8
+    var sourceTurn: UInt32
     var tried: TriedBackends
     var connectDeadline: UInt64
     /// When the last try must have succeeded; `.max` without such a bound.
     var retryDeadline: UInt64
-    /// When both sockets get their keepalive; `.max` when they have it.
+    /// When both sockets get their keepalive; `.max` when they have it or get none.
     var keepaliveDeadline: UInt64
+    /// When the session has lived for long enough; `.max` for never.
+    var lifetimeDeadline: UInt64
+    /// When one side was told of the other's end, while that timeout is to count; 0 before.
+    var halfClosedAt: UInt64
     var flushDeadline: UInt64
     var flushAcknowledged: UInt64
     var flushPollMilliseconds: UInt64

@@ -64,6 +64,14 @@ extension Worker where Ring: ~Copyable {
         }
     }
 
+    /// Ends a session whose time has come, and counts it where its timeouts are configured.
+    mutating func end(_ index: UInt32, _ reason: EndReason) {
+        let slot = sessions[index]
+        slot.pointee.serviceCounters.pointee.countEnd(reason)
+        slot.pointee.backendCounters?.pointee.countEnd(reason)
+        abort(index)
+    }
+
     /// Ends a session that did not end by itself.
     mutating func abort(_ index: UInt32) {
         guard case .close(let resetDownstream, let resetUpstream) = sessions[index].pointee.session.abortAction else {

@@ -45,8 +45,19 @@ extension Worker where Ring: ~Copyable {
         slot.pointee.backend = backend
         slot.pointee.backendCounters = backend.pointee.counters.block(of: self.index)
         slot.pointee.tried.insert(backend.pointee.identifier)
+        slot.pointee.sourcesTried = 0
+        openUpstream(index, slot, to: backend)
+    }
+
+    private mutating func openUpstream(
+        _ index: UInt32,
+        _ slot: UnsafeMutablePointer<SessionSlot>,
+        to backend: UnsafeMutablePointer<BackendRecord>
+    ) {
         let address = backend.pointee.address
-        switch ring.openSocket(for: address, withData: slot.pointee.session.flow(from: .downstream).owedBytes > 0) {
+        let source = takeSource(slot, for: address.pointee.family)
+        let withData = slot.pointee.session.flow(from: .downstream).owedBytes > 0
+        switch ring.openSocket(for: address, from: source, withData: withData) {
         case .failure(let error):
             connectFailed(index, code: error.code)
         case .success(let socket):
@@ -80,10 +91,11 @@ extension Worker where Ring: ~Copyable {
             slot.pointee.downstreamClock = IdleClock(now: now)
             slot.pointee.upstreamClock = IdleClock(now: now)
             timers.clear(index)
-            slot.pointee.keepaliveDeadline = now &+ Self.keepaliveDelayMilliseconds
-            if let reset = slot.pointee.session.resetBy {
+            slot.pointee.keepaliveDeadline = slot.pointee.timeouts.keepalive.deadline(now: now)
+            if slot.pointee.timeouts.userMilliseconds > 0 { setUserTimeouts(slot) }
+            if let side = slot.pointee.session.flushedSide {
                 // The client was gone before; what it had said is delivered none the less.
-                startFlush(index, slot, of: reset.other)
+                startFlush(index, slot, of: side)
             } else {
                 scheduleFirstIdleCheck(index)
             }
@@ -95,6 +107,13 @@ extension Worker where Ring: ~Copyable {
         touch(index)
     }
 
+    /// Of both sides, before anything is sent to either: the connect itself has its own timeout.
+    private mutating func setUserTimeouts(_ slot: UnsafeMutablePointer<SessionSlot>) {
+        let milliseconds = slot.pointee.timeouts.userMilliseconds
+        ring.setUserTimeout(slot.pointee.downstream, milliseconds: milliseconds)
+        ring.setUserTimeout(slot.pointee.upstream, milliseconds: milliseconds)
+    }
+
     /// Our own want of ports or descriptors, which says nothing about the backend.
     private static func isOwnExhaustion(_ code: Int32) -> Bool {
         switch code {
@@ -103,10 +122,50 @@ extension Worker where Ring: ~Copyable {
         }
     }
 
+    // MARK: Where connections come from
+
+    /// The next of the service's addresses that can reach this family; nil where the kernel chooses.
+    @inline(__always)
+    private mutating func takeSource(
+        _ slot: UnsafeMutablePointer<SessionSlot>,
+        for family: Int32
+    ) -> UnsafePointer<SocketAddress>? {
+        guard let sources = slot.pointee.service.pointee.sources else { return nil }
+        return takeSource(slot, of: sources.pointee.addresses(for: family))
+    }
+
+    private mutating func takeSource(
+        _ slot: UnsafeMutablePointer<SessionSlot>,
+        of addresses: UnsafeBufferPointer<SocketAddress>
+    ) -> UnsafePointer<SocketAddress>? {
+        guard let first = addresses.baseAddress, !addresses.isEmpty else { return nil }
+        if slot.pointee.sourcesTried == 0 {
+            slot.pointee.sourceTurn = sourceTurn
+            sourceTurn &+= 1
+        }
+        let turn = Int(slot.pointee.sourceTurn) + Int(slot.pointee.sourcesTried)
+        return first + turn % addresses.count
+    }
+
+    /// An address without a free port, or one that the machine has lost, says nothing about the others.
+    private mutating func triesAnotherSource(_ index: UInt32, _ slot: UnsafeMutablePointer<SessionSlot>) -> Bool {
+        guard let backend = slot.pointee.backend, let sources = slot.pointee.service.pointee.sources,
+            now < slot.pointee.retryDeadline
+        else { return false }
+        let addresses = sources.pointee.addresses(for: backend.pointee.address.pointee.family)
+        slot.pointee.sourcesTried &+= 1
+        guard Int(slot.pointee.sourcesTried) < addresses.count else { return false }
+        openUpstream(index, slot, to: backend)
+        return true
+    }
+
+    // MARK: Failures
+
     private mutating func connectFailed(_ index: UInt32, code: Int32) {
         let slot = sessions[index]
         timers.clear(index)
         closeUpstream(slot, reset: false)
+        if code == EADDRNOTAVAIL, triesAnotherSource(index, slot) { return }
         let isOwnFault = Self.isOwnExhaustion(code)
         if !isOwnFault {
             slot.pointee.backendCounters?.pointee.errors.addAsOnlyWriter(1)

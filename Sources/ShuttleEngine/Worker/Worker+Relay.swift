@@ -68,6 +68,7 @@ extension Worker where Ring: ~Copyable {
                 resetReceived(from: side, index)
             } else {
                 slot.pointee.session.endReceived(from: side)
+                if slot.pointee.session.isEnding { startEnding(index, slot) }
             }
         case ENOBUFS:
             slot.pointee.session.withFlow(from: side) { $0.receiveStarved() }
@@ -170,12 +171,13 @@ extension Worker where Ring: ~Copyable {
             case .finishWriting(let side):
                 slot.pointee.session.withFlow(from: side.other) { $0.finishSubmitted() }
                 ring.shutdownWrite(slot.pointee.socket(side))
+                if slot.pointee.timeouts.halfCloseMilliseconds > 0 { startHalfClose(index, slot) }
             case .discard(let side):
                 slot.pointee.session.withFlow(from: side.other) { ring.discard(&$0.queue) }
                 giveBackPipe(slot, from: side.other)
                 slot.pointee.session.owedDiscarded(to: side)
             case .awaitFlush(let side):
-                assert(side == slot.pointee.session.resetBy?.other)
+                assert(side == slot.pointee.session.flushedSide)
                 slot.pointee.session.awaitsFlush()
                 pollFlush(index, slot)
             case .close(let resetDownstream, let resetUpstream):

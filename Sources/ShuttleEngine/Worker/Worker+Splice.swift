@@ -36,7 +36,8 @@ extension Worker where Ring: ~Copyable {
             if slot.pointee.session.flow(from: side).owedBytes == 0, !spliceIn(index, slot, from: side) { return }
             guard spliceOut(index, slot, from: side) else { return }
             steps &-= 1
-        } while steps > 0 && ring.readableBytes(slot.pointee.socket(side)) >= splicePolicy.bytesToStepAgain
+        } while steps > 0 && !slot.pointee.session.isEnding
+            && ring.readableBytes(slot.pointee.socket(side)) >= splicePolicy.bytesToStepAgain
         giveBackPipe(slot, from: side)
         slot.pointee.session.withFlow(from: side) { $0.spliceStepEnded() }
     }

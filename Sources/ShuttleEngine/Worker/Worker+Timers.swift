@@ -1,4 +1,4 @@
-// Owns what happens when a session's time has come: connect deadlines, inactivity, the wait before a reset.
+// Owns what happens when a session's time has come: connect deadlines, inactivity, age, the wait before a reset.
 
 import Synchronization
 
@@ -6,8 +6,6 @@ extension Worker where Ring: ~Copyable {
     /// A reset waits this long for a peer that acknowledges nothing of what came before it.
     static var flushStallMilliseconds: UInt64 { 10_000 }
     static var flushPollMaxMilliseconds: UInt64 { 64 }
-    /// Shorter than the silence after which the kernel probes, so sessions that end before need no keepalive.
-    static var keepaliveDelayMilliseconds: UInt64 { 30_000 }
 
     mutating func expireTimers() {
         while let index = timers.expire(at: now) {
@@ -34,97 +32,132 @@ extension Worker where Ring: ~Copyable {
         }
     }
 
-    // MARK: Inactivity
+    // MARK: Inactivity and age
 
     /// For a session that has just been established: nothing has happened yet that its sockets could be asked about.
     mutating func scheduleFirstIdleCheck(_ index: UInt32) {
         let slot = sessions[index]
-        var next = slot.pointee.keepaliveDeadline
+        var next = min(slot.pointee.keepaliveDeadline, min(slot.pointee.lifetimeDeadline, drainDeadline(index, slot)))
         for timeout in [slot.pointee.timeouts.clientMilliseconds, slot.pointee.timeouts.serverMilliseconds]
         where timeout > 0 {
             next = min(next, now &+ UInt64(timeout))
         }
-        timers.set(index, deadline: next)
+        if next != .max { timers.set(index, deadline: next) }
     }
 
-    /// Judges both sides and sets the time of the next look; ends the session when a side was inactive too long.
+    /// Judges the session's age and both sides, and sets the time of the next look; ends the session when its time has
+    /// come.
     mutating func scheduleIdleCheck(_ index: UInt32) {
         let slot = sessions[index]
-        let timeouts = slot.pointee.timeouts
-        var next = keepaliveDue(slot)
+        guard now < slot.pointee.lifetimeDeadline else { return end(index, .lifetime) }
+        let drained = drainDeadline(index, slot)
+        guard now < drained else { return end(index, .drain) }
+        var next = min(keepaliveDue(slot), min(slot.pointee.lifetimeDeadline, drained))
         for side in [Side.downstream, .upstream] {
-            let timeout = side == .downstream ? timeouts.clientMilliseconds : timeouts.serverMilliseconds
-            guard timeout > 0 else { continue }
-            switch idleVerdict(side, slot, timeout: UInt64(timeout)) {
-            case .expired: return abort(index)
-            case .checkAgain(let time): next = min(next ?? .max, time)
-            }
+            let (nextLook, reason) = judge(side, slot)
+            if let reason { return end(index, reason) }
+            next = min(next, nextLook)
         }
-        if let next { timers.set(index, deadline: next) }
+        if next != .max { timers.set(index, deadline: next) }
     }
 
     /// Sets both sockets' keepalive when it is due, for a session that lives long enough to need it; otherwise when
     /// that is.
-    private mutating func keepaliveDue(_ slot: UnsafeMutablePointer<SessionSlot>) -> UInt64? {
+    private mutating func keepaliveDue(_ slot: UnsafeMutablePointer<SessionSlot>) -> UInt64 {
         let deadline = slot.pointee.keepaliveDeadline
-        guard deadline != .max else { return nil }
         guard now >= deadline else { return deadline }
         slot.pointee.keepaliveDeadline = .max
-        ring.keepAlive(slot.pointee.downstream)
-        ring.keepAlive(slot.pointee.upstream)
-        return nil
+        ring.keepAlive(slot.pointee.downstream, slot.pointee.timeouts.keepalive)
+        ring.keepAlive(slot.pointee.upstream, slot.pointee.timeouts.keepalive)
+        return .max
     }
 
-    private func idleVerdict(
-        _ side: Side,
-        _ slot: UnsafeMutablePointer<SessionSlot>,
-        timeout: UInt64
-    ) -> IdleClock.Verdict {
+    /// When a side is to be looked at again, `.max` for never, and why it ends the session if it does.
+    private func judge(_ side: Side, _ slot: UnsafeMutablePointer<SessionSlot>) -> (nextLook: UInt64, EndReason?) {
+        let timeouts = slot.pointee.timeouts
+        let timeout = side == .downstream ? timeouts.clientMilliseconds : timeouts.serverMilliseconds
+        // Of the direction that remains this is the sink: whatever comes from the source is on its way to it at once.
+        let isSinkOfTheRest =
+            slot.pointee.halfClosedAt > 0 && !slot.pointee.session.flow(from: side.other).isSinkFinished
+        guard timeout > 0 || isSinkOfTheRest else { return (.max, nil) }
+        let clock = look(side, slot)
+        var nextLook = UInt64.max
+        if timeout > 0 {
+            switch clock.verdict(now: now, timeout: UInt64(timeout)) {
+            case .expired: return (.max, .idle)
+            case .checkAgain(let time): nextLook = time
+            }
+        }
+        if isSinkOfTheRest {
+            let timeout = UInt64(timeouts.halfCloseMilliseconds)
+            switch clock.verdict(now: now, timeout: timeout, from: slot.pointee.halfClosedAt) {
+            case .expired: return (.max, .halfClose)
+            case .checkAgain(let time): nextLook = min(nextLook, time)
+            }
+        }
+        return (nextLook, nil)
+    }
+
+    /// What the kernel says of a side's output, noted in its clock.
+    private func look(_ side: Side, _ slot: UnsafeMutablePointer<SessionSlot>) -> IdleClock {
         let socket = slot.pointee.socket(side)
         let isPending =
             slot.pointee.session.flow(from: side.other).isOutputPending || ring.unacknowledgedBytes(socket) > 0
-        let acknowledged = ring.acknowledgedBytes(socket)
-        let sentAge = ring.millisecondsSinceSent(socket)
-        if side == .downstream {
-            return slot.pointee.downstreamClock.evaluate(
-                now: now,
-                timeout: timeout,
-                pendingOutput: isPending,
-                acknowledgedNow: acknowledged,
-                sentAge: sentAge
-            )
-        }
-        return slot.pointee.upstreamClock.evaluate(
+        var clock = side == .downstream ? slot.pointee.downstreamClock : slot.pointee.upstreamClock
+        clock.look(
             now: now,
-            timeout: timeout,
             pendingOutput: isPending,
-            acknowledgedNow: acknowledged,
-            sentAge: sentAge
+            acknowledgedNow: ring.acknowledgedBytes(socket),
+            sentAge: ring.millisecondsSinceSent(socket)
         )
+        if side == .downstream {
+            slot.pointee.downstreamClock = clock
+        } else {
+            slot.pointee.upstreamClock = clock
+        }
+        return clock
     }
 
-    // MARK: The wait before a reset
+    /// One side was told of the other's end: what remains must not rest for long.
+    mutating func startHalfClose(_ index: UInt32, _ slot: UnsafeMutablePointer<SessionSlot>) {
+        guard slot.pointee.flushDeadline == 0 else { return }
+        slot.pointee.halfClosedAt = now
+        timers.bringForward(index, to: now &+ UInt64(slot.pointee.timeouts.halfCloseMilliseconds))
+    }
+
+    // MARK: The wait before a reset, and after the first end
+
+    /// The first end of a stream closes both sides: they get to take what was received, as long as it makes progress.
+    mutating func startEnding(_ index: UInt32, _ slot: UnsafeMutablePointer<SessionSlot>) {
+        guard slot.pointee.session.phase == .established, slot.pointee.flushDeadline == 0,
+            let side = slot.pointee.session.flushedSide
+        else { return }
+        startFlush(index, slot, of: side)
+    }
 
     /// A side was reset: `side`, the other one, gets to take what came before, as long as it makes progress.
     mutating func startFlush(_ index: UInt32, _ slot: UnsafeMutablePointer<SessionSlot>, of side: Side) {
         slot.pointee.flushDeadline = now &+ Self.flushStallMilliseconds
-        slot.pointee.flushAcknowledged = ring.acknowledgedBytes(slot.pointee.socket(side))
+        slot.pointee.flushAcknowledged = flushProgress(slot, of: side)
         slot.pointee.flushPollMilliseconds = 1
         timers.set(index, deadline: now &+ 1)
     }
 
     /// The kernel does not tell when a peer has acknowledged everything, so it is asked at growing intervals.
     mutating func pollFlush(_ index: UInt32, _ slot: UnsafeMutablePointer<SessionSlot>) {
-        guard let resetBy = slot.pointee.session.resetBy else { return }
-        let socket = slot.pointee.socket(resetBy.other)
-        // One that is dead itself acknowledges nothing, and nothing else would tell.
+        guard let side = slot.pointee.session.flushedSide else { return }
+        let socket = slot.pointee.socket(side)
+        // One that is dead itself acknowledges nothing, and nothing else would tell. Where nobody has reset, the other
+        // side may still be owed something.
+        let isAwaited = slot.pointee.session.isAwaitingFlush
         let isDone =
-            slot.pointee.session.isAwaitingFlush && ring.unacknowledgedBytes(socket) == 0 || ring.isDead(socket)
+            isAwaited && ring.unacknowledgedBytes(socket) == 0
+            || ring.isDead(socket) && (isAwaited || slot.pointee.session.resetBy != nil)
         if isDone || now >= slot.pointee.flushDeadline {
             slot.pointee.session.flushed()
             return touch(index)
         }
-        let acknowledged = ring.acknowledgedBytes(socket)
+        let acknowledged = flushProgress(slot, of: side)
         if acknowledged != slot.pointee.flushAcknowledged {
             slot.pointee.flushAcknowledged = acknowledged
             slot.pointee.flushDeadline = now &+ Self.flushStallMilliseconds
@@ -134,5 +167,12 @@ extension Worker where Ring: ~Copyable {
             Self.flushPollMaxMilliseconds,
             slot.pointee.flushPollMilliseconds &* 2
         )
+    }
+
+    /// A count that grows with what is taken; where nobody has reset, both sides are still to take something.
+    private func flushProgress(_ slot: UnsafeMutablePointer<SessionSlot>, of side: Side) -> UInt64 {
+        let acknowledged = ring.acknowledgedBytes(slot.pointee.socket(side))
+        guard slot.pointee.session.resetBy == nil else { return acknowledged }
+        return acknowledged &+ ring.acknowledgedBytes(slot.pointee.socket(side.other))
     }
 }

@@ -23,6 +23,8 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
     private var turnStart: UInt64
     private var waits = WaitPolicy()
     var splicePolicy: SplicePolicy
+    /// Spreads the ends of sessions.
+    var random: SplitMix
 
     // Slots with something due, handled together after a batch so that what arrived in it leaves in one send.
     var dirtyHead = SessionTable.none
@@ -41,6 +43,9 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
     var sendsAtOnce: UInt32 = 0
     /// Something is due as soon as a send of this turn has completed.
     var mustLookAtSends = false
+    var drainSweep = DrainSweep()
+    /// Connects take their service's source addresses in turn.
+    var sourceTurn: UInt32 = 0
     var isStopping = false
     var hasCut = false
 
@@ -60,6 +65,7 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
         self.now = now
         turnStart = time
         self.splicePolicy = splicePolicy
+        random = SplitMix(seed: time ^ UInt64(index) << 48)
     }
 
     /// Runs until the stop command; then every operation has been collected.
@@ -75,6 +81,7 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
             adopt()
         }
         obeyCommands()
+        if drainSweep.isUnderWay { continueDrainSweep() }
         sendsAtOnce = 0
         // A turn that waits for many looks at its sends with them.
         mustLookAtSends = waits.batch != .first
@@ -116,6 +123,7 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
         if pausedListeners > 0 { deadline = min(deadline ?? .max, acceptRetryAt) }
         // Those that were let go on first need not have taken the buffers there are.
         if starvedHead != SessionTable.none, ring.freeBufferCount > 0 { deadline = now }
+        if drainSweep.isUnderWay { deadline = now }
         return deadline
     }
 

@@ -9,7 +9,7 @@ enum StatisticsEncoder {
     /// All services, as `GET /` answers.
     static func bytes(of services: [ServiceReport]) -> [UInt8] {
         let backendCount = services.reduce(0) { $0 + $1.backends.count }
-        var writer = JSONWriter(capacity: 64 + services.count * 448 + backendCount * 320)
+        var writer = JSONWriter(capacity: 64 + services.count * 576 + backendCount * 448)
         writer.list { writer in
             for service in services {
                 write(service, to: &writer)
@@ -19,7 +19,7 @@ enum StatisticsEncoder {
     }
 
     static func bytes(of service: ServiceReport) -> [UInt8] {
-        var writer = JSONWriter(capacity: 512 + service.backends.count * 320)
+        var writer = JSONWriter(capacity: 640 + service.backends.count * 448)
         write(service, to: &writer)
         return writer.finish(trailingNewline: true)
     }
@@ -67,6 +67,8 @@ enum StatisticsEncoder {
                 case .errors: writer.value(service.errors)
                 case .connections: writer.value(service.connections)
                 case .active: writer.value(service.active)
+                case .draining: writer.value(service.draining)
+                case .ended: write(service.ended, to: &writer)
                 }
             }
             writer.list("backends") { writer in
@@ -102,6 +104,10 @@ enum StatisticsEncoder {
                     if let check = backend.lastCheck {
                         writer.member(name, Timestamp.text(milliseconds: check.endedAtMilliseconds))
                     }
+                case .draining: writer.member(name, backend.draining)
+                case .ended:
+                    writer.name(name)
+                    write(backend.ended, to: &writer)
                 }
             }
             if let name = report.name {
@@ -126,6 +132,15 @@ enum StatisticsEncoder {
             let time = outcome.answerTime.map { Timestamp.text(milliseconds: $0 * 1000) }
             writer.member(NameField.resolveError.rawValue, outcome.failure ?? "")
             writer.member(NameField.resolveTime.rawValue, time ?? "")
+        }
+    }
+
+    private static func write(_ ends: SessionEnds, to writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.member("idle", ends.idle)
+            writer.member("half_close", ends.halfClose)
+            writer.member("lifetime", ends.lifetime)
+            writer.member("drain", ends.drain)
         }
     }
 }

@@ -14,6 +14,10 @@ enum ServiceStatisticsField: String, CaseIterable {
     /// Accepted ever.
     case connections
     case active
+    /// Sessions that are still to end of those that drain.
+    case draining
+    /// Sessions that shuttled itself ended, by the reason.
+    case ended
 }
 
 /// What statistics say of a backend, beside its configuration. A new case is known on input as well.
@@ -34,6 +38,8 @@ enum BackendStatisticsField: String, CaseIterable {
     case checkDurationMicroseconds = "check_duration_microseconds"
     /// When it ended.
     case checkLast = "check_last"
+    case draining
+    case ended
 }
 
 /// What statistics say of a backend whose address has a name. A new case is known on input as well.

@@ -171,7 +171,9 @@ actor ControlPlane {
         let resolved = try await resolver.resolve(
             next, live: servicesByName, toleratesSilence: toleratesSilence
         ) { [names] in names.memory(of: $0) }
-        let conflicts = ListenConflicts.issues(in: resolved.services, of: next)
+        let conflicts =
+            ListenConflicts.issues(in: resolved.services, of: next)
+            + SourceConflicts.issues(in: resolved.services, of: next, live: servicesByName)
         guard conflicts.isEmpty else {
             throw .invalid(conflicts)
         }

@@ -52,7 +52,9 @@ struct MachineCheck: Sendable {
                 applying: .replaceAll(file.services), prefix: file.servicesPointer, to: []
             )
             let resolved = try await AddressResolver(lookup: lookup).resolve(next, live: [:]) { _ in nil }
-            let conflicts = ListenConflicts.issues(in: resolved.services, of: next)
+            let conflicts =
+                ListenConflicts.issues(in: resolved.services, of: next)
+                + SourceConflicts.issues(in: resolved.services, of: next, live: [:])
             if !conflicts.isEmpty {
                 problem(file.error(conflicts).description)
             }

@@ -8,7 +8,9 @@ import Testing
         #expect(
             ServiceConfiguration.fields.map(\.name) == [
                 "name", "address", "balance", "check_interval", "fall", "rise", "client_timeout", "server_timeout",
-                "connect_timeout", "retries", "retry_timeout", "resolve_interval", "check",
+                "connect_timeout", "retries", "retry_timeout", "resolve_interval", "check", "half_close",
+                "half_close_timeout", "max_lifetime", "max_lifetime_jitter", "keepalive", "user_timeout",
+                "source_address", "drain_timeout",
                 "backends",
             ]
         )
@@ -42,8 +44,10 @@ import Testing
             service.checkIntervalMilliseconds, service.fall, service.rise, service.clientTimeoutMilliseconds,
             service.serverTimeoutMilliseconds, service.connectTimeoutMilliseconds, service.retries,
             service.retryTimeoutMilliseconds, service.resolveIntervalMilliseconds,
+            service.halfCloseTimeoutMilliseconds, service.maxLifetimeMilliseconds, service.maxLifetimeJitterPercent,
+            service.userTimeoutMilliseconds, service.drainTimeoutMilliseconds,
         ]
-        #expect(values == Array(1000..<1009))
+        #expect(values == Array(1000..<1014))
     }
 
     @Test func defaultsAreInRange() {

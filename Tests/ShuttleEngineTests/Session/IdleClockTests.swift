@@ -130,4 +130,27 @@ import Testing
         #expect(now >= stalledAt + 1000 && now <= stalledAt + 1250)
         #expect(looks <= 4 * 6)
     }
+
+    /// A timeout that began later than the last activity counts from its beginning, activity after that from itself.
+    @Test func aTimeoutThatBeganLater() {
+        var clock = IdleClock(now: 5000)
+        clock.look(now: 5400, pendingOutput: false, acknowledgedNow: 0, sentAge: 0)
+        #expect(clock.verdict(now: 5400, timeout: 1000, from: 5400) == .checkAgain(at: 6400))
+        #expect(clock.verdict(now: 6000, timeout: 1000) == .expired)
+        #expect(clock.verdict(now: 6000, timeout: 1000, from: 5400) == .checkAgain(at: 6400))
+        clock.sent(now: 6200)
+        clock.look(now: 6400, pendingOutput: false, acknowledgedNow: 0, sentAge: 0)
+        #expect(clock.verdict(now: 6400, timeout: 1000, from: 5400) == .checkAgain(at: 7200))
+        #expect(clock.verdict(now: 7200, timeout: 1000, from: 5400) == .expired)
+    }
+
+    /// Judging it against two timeouts is one look.
+    @Test func severalVerdictsOfOneLook() {
+        var clock = IdleClock(now: 5000)
+        clock.sent(now: 5500)
+        clock.look(now: 5600, pendingOutput: true, acknowledgedNow: 0, sentAge: 0)
+        #expect(clock.verdict(now: 5600, timeout: 1000) == .checkAgain(at: 5850))
+        #expect(clock.verdict(now: 5600, timeout: 400) == .checkAgain(at: 5700))
+        #expect(clock.verdict(now: 6500, timeout: 1000) == .expired)
+    }
 }

@@ -21,12 +21,29 @@ import Testing
         #expect(met.contains { if case .waitSeen(_, .resetInBetween) = $0 { true } else { false } })
     }
 
+    /// The first end closes both sides.
+    @Test(arguments: [(0, 0), (1, 1), (2, 0), (0, 2)], [SplicePolicy.never, .atOnce])
+    func everyOrderOfEventsWithoutHalfClose(bytes: (client: Int, backend: Int), policy: SplicePolicy) {
+        let met = explore(bytes.client, bytes.backend, policy, closesAtFirstEnd: true)
+        #expect(met.contains(.flushed) && met.contains(.stalled))
+    }
+
     /// The events that were met.
     @discardableResult
-    private func explore(_ clientBytes: Int, _ backendBytes: Int, _ policy: SplicePolicy) -> Set<SessionWorld.Event> {
+    private func explore(
+        _ clientBytes: Int,
+        _ backendBytes: Int,
+        _ policy: SplicePolicy,
+        closesAtFirstEnd: Bool = false
+    ) -> Set<SessionWorld.Event> {
         var met: Set<SessionWorld.Event> = []
         var seen: Set<SessionWorld.Key> = []
-        let start = SessionWorld(clientBytes: clientBytes, backendBytes: backendBytes, policy: policy)
+        let start = SessionWorld(
+            clientBytes: clientBytes,
+            backendBytes: backendBytes,
+            policy: policy,
+            closesAtFirstEnd: closesAtFirstEnd
+        )
         // Worlds to go on from, with how they came about.
         var open: [(world: SessionWorld, path: [SessionWorld.Event])] = [(start, [])]
         seen.insert(start.key)

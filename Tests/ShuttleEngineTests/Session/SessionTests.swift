@@ -76,6 +76,56 @@ import Testing
         #expect(session.phase == .closing && next(session) == .none)
     }
 
+    /// Without half-close the first end stops everything; what was received is delivered before both sides close.
+    @Test func theFirstEndClosesBoth() {
+        var session = Session(closesAtFirstEnd: true)
+        session.connectSubmitted()
+        session.connected()
+        session.withFlow(from: .upstream) { $0.receiveSubmitted() }
+        session.withFlow(from: .upstream) { $0.received(30) }
+        session.withFlow(from: .downstream) { $0.received(20) }
+        #expect(!session.isEnding && session.flushedSide == nil)
+        session.endReceived(from: .downstream)
+        #expect(session.isEnding && session.flushedSide == .upstream)
+        for side in [Side.upstream, .downstream] {
+            #expect(next(session) == .send(to: side))
+            session.withFlow(from: side.other) { $0.sendSubmitted(Int($0.owedBytes), waits: false, .never) }
+        }
+        #expect(next(session) == .cancelReceive(from: .upstream))
+        session.withFlow(from: .upstream) { $0.receiveCancelSubmitted() }
+        session.withFlow(from: .downstream) { $0.sendCompleted(20) }
+        #expect(next(session) == .finishWriting(to: .upstream))
+        session.withFlow(from: .downstream) { $0.finishSubmitted() }
+        session.withFlow(from: .upstream) { $0.sendCompleted(30) }
+        #expect(next(session) == .none, "what the receive brings yet is owed as well")
+        session.withFlow(from: .upstream) {
+            $0.received(5)
+            $0.receiveDisarmed()
+        }
+        #expect(next(session) == .send(to: .downstream))
+        session.withFlow(from: .upstream) {
+            $0.sendSubmitted(5, waits: false, .never)
+            $0.sendCompleted(5)
+        }
+        #expect(next(session) == .awaitFlush(of: .upstream))
+        session.awaitsFlush()
+        #expect(next(session) == .none)
+        session.flushed()
+        #expect(next(session) == .close(resetDownstream: false, resetUpstream: false))
+    }
+
+    /// A side that does not take what is owed to it within its time is reset.
+    @Test func theFirstEndWaitsNotForEver() {
+        var session = Session(closesAtFirstEnd: true)
+        session.connectSubmitted()
+        session.connected()
+        session.withFlow(from: .downstream) { $0.received(20) }
+        session.withFlow(from: .downstream) { $0.sendSubmitted(20, .never) }
+        session.endReceived(from: .upstream)
+        session.flushed()
+        #expect(next(session) == .close(resetDownstream: false, resetUpstream: true))
+    }
+
     /// With both ends there the close is both ends at once.
     @Test func bothEndsAtOnce() {
         var session = established()

@@ -65,10 +65,12 @@ struct SessionWorld {
         case waitSeen(Side, SpliceOutcome)
         case buffersReturn(Side)
         case flushed
+        /// The time in which the rest was to be taken is over.
+        case stalled
         case abort
     }
 
-    var session = Session()
+    var session: Session
     var client: SessionPeer
     var backend: SessionPeer
     /// One of these can happen in a run, or the orders would have no end.
@@ -85,8 +87,9 @@ struct SessionWorld {
 
     static let limits = FlowLimits(bufferSize: 10, buffers: 4)
 
-    init(clientBytes: Int, backendBytes: Int, policy: SplicePolicy) {
+    init(clientBytes: Int, backendBytes: Int, policy: SplicePolicy, closesAtFirstEnd: Bool = false) {
         self.policy = policy
+        session = Session(closesAtFirstEnd: closesAtFirstEnd)
         client = SessionPeer(bytesLeft: clientBytes)
         backend = SessionPeer(bytesLeft: backendBytes)
         session.connectSubmitted()
@@ -149,6 +152,7 @@ struct SessionWorld {
             if session.flow(from: side).isStarved { events.append(.buffersReturn(side)) }
         }
         if session.isAwaitingFlush { events.append(.flushed) }
+        if session.isEnding && session.phase == .established { events.append(.stalled) }
         if session.phase == .established { events.append(.abort) }
         return events
     }
@@ -196,6 +200,9 @@ struct SessionWorld {
         case .buffersReturn(let side):
             session.withFlow(from: side) { $0.buffersReturned() }
         case .flushed:
+            session.flushed()
+        case .stalled:
+            wasAborted = true
             session.flushed()
         case .abort:
             wasAborted = true
@@ -295,7 +302,7 @@ struct SessionWorld {
                 self[side.other].piped = 0
                 session.owedDiscarded(to: side)
             case .awaitFlush(let side):
-                if session.isAwaitingFlush || session.resetBy != side.other { object("a flush without a reason") }
+                if session.isAwaitingFlush || session.flushedSide != side { object("a flush without a reason") }
                 session.awaitsFlush()
             case .close(let resetClient, let resetBackend):
                 return close(resetClient, resetBackend)
@@ -325,10 +332,18 @@ struct SessionWorld {
         let (sink, source) = (self[side], self[side.other])
         if sink.wasFinished { object("\(side) was finished twice") }
         if session.flow(from: side.other).isSendInFlight { object("an end under a send") }
-        if !sink.hasReset && !(source.hasFinished && sink.delivered == source.bytesSent) {
+        let isWhole = source.hasFinished && sink.delivered == source.bytesSent
+        if !sink.hasReset && !isWhole && !isCutByFirstEnd(side.other) {
             object("\(side) was told of an end after \(sink.delivered) bytes of \(source.bytesSent)")
         }
         self[side].wasFinished = true
+    }
+
+    /// The other side was the first to end, which closes this one as well; everything received from it is delivered.
+    private func isCutByFirstEnd(_ side: Side) -> Bool {
+        let flow = session.flow(from: side)
+        return session.isEnding && session.flow(from: side.other).isSourceEnded && flow.owedBytes == 0
+            && !flow.isReceiveArmed && !flow.isReadinessArmed
     }
 
     private mutating func close(_ resetClient: Bool, _ resetBackend: Bool) {
@@ -346,7 +361,11 @@ struct SessionWorld {
             } else if isReset {
                 if !source.hasReset { object("\(side) is reset without a reason") }
             } else if !sink.wasFinished {
-                if source.hasReset && !source.hasFinished { object("\(side) gets an end in place of a reset") }
+                // What is not read any more tells of no reset either.
+                let isUnheard = session.resetBy == nil && isCutByFirstEnd(side.other)
+                if source.hasReset && !source.hasFinished && !isUnheard {
+                    object("\(side) gets an end in place of a reset")
+                }
                 finish(side)
             }
         }
@@ -361,9 +380,11 @@ struct SessionWorld {
         closing == nil && session.phase == .established
             && !events.contains { event in
                 switch event {
-                case .peerSends, .peerFinishes, .peerResets, .abort: false
+                case .peerSends, .peerFinishes, .peerResets, .stalled, .abort: false
                 default: true
                 }
-            } && (client.hasFinished || client.hasReset) && (backend.hasFinished || backend.hasReset)
+            }
+            && ((client.hasFinished || client.hasReset) && (backend.hasFinished || backend.hasReset)
+                || session.isEnding)
     }
 }

@@ -16,9 +16,40 @@ import Testing
         #expect(
             table.timeouts
                 == SessionTimeouts(
-                    clientMilliseconds: 0, serverMilliseconds: 0, connectMilliseconds: 5000, retryMilliseconds: 0))
+                    clientMilliseconds: 0, serverMilliseconds: 0, connectMilliseconds: 5000, retryMilliseconds: 0,
+                    halfCloseMilliseconds: 0, userMilliseconds: 0,
+                    keepalive: Keepalive(idleSeconds: 60, intervalSeconds: 10, count: 6)))
+        #expect(table.lifetime == LifetimeLimit(milliseconds: 0, jitterPercent: 0) && !table.closesAtFirstEnd)
         #expect(table.retries == 2)
         #expect(Set(table.rotation) == [0, 2])
+    }
+
+    @Test func timesOfTheConfigurationReachTheTable() {
+        var configuration = ServiceConfiguration(name: "a", address: ":80")
+        configuration.clientTimeoutMilliseconds = 1
+        configuration.serverTimeoutMilliseconds = 2
+        configuration.connectTimeoutMilliseconds = 3
+        configuration.halfCloseTimeoutMilliseconds = 4
+        configuration.maxLifetimeMilliseconds = 5
+        configuration.maxLifetimeJitterPercent = 6
+        configuration.halfClose = false
+        configuration.userTimeoutMilliseconds = 7
+        configuration.keepalive.idleMilliseconds = 8000
+        configuration.keepalive.intervalMilliseconds = 9000
+        configuration.keepalive.count = 10
+        let registry = RecordRegistry(workerCount: 1)
+        let table = CompiledService(
+            configuration: configuration, record: registry.service("a"), backends: [], rotation: Rotation([]),
+            rotationShares: []
+        ).table.pointee
+        #expect(
+            table.timeouts
+                == SessionTimeouts(
+                    clientMilliseconds: 1, serverMilliseconds: 2, connectMilliseconds: 3, retryMilliseconds: 0,
+                    halfCloseMilliseconds: 4, userMilliseconds: 7,
+                    keepalive: Keepalive(idleSeconds: 8, intervalSeconds: 9, count: 10)))
+        #expect(table.lifetime == LifetimeLimit(milliseconds: 5, jitterPercent: 6))
+        #expect(table.closesAtFirstEnd)
     }
 
     @Test func recordsAreFoundByName() {

@@ -26,7 +26,14 @@ import Testing
           "check_status": "fail",
           "check_reason": "expected \\"+PONG\\", got \\"-LOADING\\"",
           "check_duration_microseconds": 28,
-          "check_last": "2025-11-26T00:00:00.029Z"
+          "check_last": "2025-11-26T00:00:00.029Z",
+          "draining": 34,
+          "ended": {
+            "idle": 28,
+            "half_close": 29,
+            "lifetime": 30,
+            "drain": 32
+          }
         }
 
         """
@@ -44,14 +51,14 @@ import Testing
         )
         let printed = StatisticsEncoder.bytes(of: report)
         let more = """
-              "check_last": "2025-11-26T00:00:00.029Z",
+                "drain": 32
+              },
               "resolved_address": "10.0.0.1:80",
               "resolve_error": "it is gone",
               "resolve_time": "2001-09-09T01:46:40.000Z"
 
             """
-        let last = "  \"check_last\": \"2025-11-26T00:00:00.029Z\"\n"
-        #expect(text(printed) == Self.backend.replacing(last, with: more))
+        #expect(text(printed) == Self.backend.replacing("    \"drain\": 32\n  }\n", with: more))
         #expect(try ConfigurationDecoder.backend(parsing: printed) == report.configuration)
         report.name = NameReport(resolvedAddress: "", outcome: NameReport.Outcome())
         #expect(text(StatisticsEncoder.bytes(of: report)).contains("\"resolve_error\": \"\""))
@@ -63,6 +70,7 @@ import Testing
         written.address = "srv:_web._tcp.test"
         let sum = BackendStatistics.sum(of: [one.statistics, one.statistics], as: written)
         #expect(sum.isUp && sum.connections == 48 && sum.checkFailures == 54)
+        #expect(sum.draining == 68 && sum.ended == SessionEnds(idle: 56, halfClose: 58, lifetime: 60, drain: 64))
         #expect(!BackendStatistics.sum(of: [], as: written).isUp)
         var later = one.statistics
         later.lastCheck?.endedAtMilliseconds += 1
@@ -100,6 +108,13 @@ import Testing
               "errors": 13,
               "connections": 14,
               "active": 15,
+              "draining": 31,
+              "ended": {
+                "idle": 16,
+                "half_close": 17,
+                "lifetime": 18,
+                "drain": 19
+              },
               "backends": [
                 {
                   "name": "one",
@@ -117,7 +132,14 @@ import Testing
                   "check_status": "fail",
                   "check_reason": "expected \\"+PONG\\", got \\"-LOADING\\"",
                   "check_duration_microseconds": 28,
-                  "check_last": "2025-11-26T00:00:00.029Z"
+                  "check_last": "2025-11-26T00:00:00.029Z",
+                  "draining": 34,
+                  "ended": {
+                    "idle": 28,
+                    "half_close": 29,
+                    "lifetime": 30,
+                    "drain": 32
+                  }
                 }
               ]
             }

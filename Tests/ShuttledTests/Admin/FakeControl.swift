@@ -121,6 +121,7 @@ final class FakeControl: AdminControl {
         ServiceReport(
             ServiceStatistics(
                 configuration: service, sentBytes: 11, receivedBytes: 12, errors: 13, connections: 14, active: 15,
+                draining: 31, ended: SessionEnds(idle: 16, halfClose: 17, lifetime: 18, drain: 19),
                 backends: service.backends.map {
                     BackendStatistics(
                         configuration: $0, isUp: true, sentBytes: 21, receivedBytes: 22, errors: 23, connections: 24,
@@ -128,7 +129,8 @@ final class FakeControl: AdminControl {
                         lastCheck: CheckResult(
                             status: .fail, reason: #"expected "+PONG", got "-LOADING""#, durationMicroseconds: 28,
                             endedAtMilliseconds: 1_764_115_200_029
-                        )
+                        ),
+                        draining: 34, ended: SessionEnds(idle: 28, halfClose: 29, lifetime: 30, drain: 32)
                     )
                 }
             )

@@ -146,11 +146,14 @@ import Testing
     }
 
     @Test func statisticsHideNoField() {
-        #expect(ServiceConfiguration.statisticsNames == ["sent", "received", "errors", "connections", "active"])
+        #expect(
+            ServiceConfiguration.statisticsNames == [
+                "sent", "received", "errors", "connections", "active", "draining", "ended",
+            ])
         #expect(
             BackendConfiguration.statisticsNames == [
                 "up", "sent", "received", "errors", "connections", "active", "check_success", "check_fail",
-                "resolved_address", "resolve_error", "resolve_time", "targets",
+                "draining", "ended", "resolved_address", "resolve_error", "resolve_time", "targets",
                 "check_status", "check_reason", "check_duration_microseconds", "check_last",
             ]
         )

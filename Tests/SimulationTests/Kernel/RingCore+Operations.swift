@@ -85,7 +85,8 @@ extension RingCore {
         let (fate, delay) = network.fateOfConnect(operation.port)
         operation.fate = fate
         operation.readyAt = network.now + UInt64(delay)
-        if network.random.chance(network.settings.portShortages) {
+        let isExhausted = operation.connection?.source.map(network.settings.exhaustedSources.contains) ?? false
+        if network.random.chance(network.settings.portShortages) || isExhausted {
             operation.fate = .fail(EADDRNOTAVAIL)
             operation.readyAt = network.now
         }

@@ -82,13 +82,14 @@ extension RingCore {
 
     // MARK: Calls
 
-    func openSocket(port: UInt16) -> CallResult {
+    func openSocket(port: UInt16, source: SocketAddress? = nil) -> CallResult {
         if network.random.chance(network.settings.descriptorShortages) || network.isOutOfDescriptors {
             network.log.note(network.now, "ring %: no descriptor for a socket to port %", index, Int(port))
             refusedPorts.append(port)
             return .failure(SystemCallError(code: EMFILE))
         }
         let backend = network.makeConnection(isClient: false, port: port)
+        backend.source = source
         guard let descriptor = network.give(backend) else { return .failure(SystemCallError(code: EMFILE)) }
         network.log.note(
             network.now, "ring %: descriptor % for connection % to port %", index, Int(descriptor), backend.key,
@@ -118,7 +119,7 @@ extension RingCore {
         if sink.sendOperation != nil { network.violate(.misuse, "end of connection \(sink.key) under an armed send") }
         if sink.hasProxyFinished { network.violate(.misuse, "connection \(sink.key) was finished twice") }
         network.ledger.ends(sink, ring: self)
-        if !sink.isDead { sink.proxyFinishes() }
+        if !sink.isDead { sink.proxyFinishes(at: timeTold) }
     }
 
     func close(_ descriptor: Int32, reset: Bool, atOnce: Bool = false) {
@@ -151,9 +152,11 @@ extension RingCore {
         network.release(operation.descriptor)
     }
 
-    func keepAlive(_ descriptor: Int32) {
+    func keepAlive(_ descriptor: Int32, _ keepalive: Keepalive) {
         guard let connection = network.connection(at: descriptor) else { return }
-        if connection.isKeptAlive { network.violate(.misuse, "connection \(connection.key) is kept alive twice") }
-        connection.isKeptAlive = true
+        if connection.keepalive != nil {
+            network.violate(.misuse, "connection \(connection.key) is kept alive twice")
+        }
+        connection.keepalive = keepalive
     }
 }

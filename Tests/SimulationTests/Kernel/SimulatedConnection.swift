@@ -37,6 +37,8 @@ final class SimulatedConnection {
     private(set) var acknowledged = 0
     var readByPeer = 0
     private(set) var hasProxyFinished = false
+    /// When the proxy took it that it ended its stream.
+    private(set) var proxyFinishedAt: UInt64 = 0
     private(set) var isProxyClosed = false
     private(set) var hasProxyReset = false
 
@@ -55,7 +57,12 @@ final class SimulatedConnection {
     var isEstablished = false
     /// Its close is prepared: nothing more may be asked of it.
     var isClosePrepared = false
-    var isKeptAlive = false
+    var keepalive: Keepalive?
+    var userTimeout = 0
+    /// Where the proxy has it come from; nil leaves it to the kernel.
+    var source: SocketAddress?
+    /// Its connect failed for want of ports.
+    var lackedPorts = false
 
     // Splicing of what the peer sends.
     /// The worker was told that this can be read and has not acted on it yet.
@@ -72,12 +79,15 @@ final class SimulatedConnection {
     /// Bytes were sent or received on it, or tried to.
     var wasUsed = false
     var session: SimulatedSession?
+    /// When the kernel gave it to the proxy.
+    var acceptedAt: UInt64 = 0
     /// What its backend was chosen from.
     var choice: Choice?
     /// When the proxy was told of the reset.
     private(set) var toldOfResetAt: UInt64?
     /// A receive reported the end.
     private(set) var wasEndRead = false
+    private(set) var endReadAt: UInt64 = 0
     private(set) var lastRead: UInt64
     /// When bytes to the peer were last accepted or acknowledged.
     private(set) var lastProgress: UInt64
@@ -194,6 +204,7 @@ final class SimulatedConnection {
     }
 
     func endReported() {
+        if !wasEndRead { endReadAt = network.now }
         wasEndRead = true
         network.noteProgress()
     }
@@ -261,8 +272,9 @@ final class SimulatedConnection {
         restartClock()
     }
 
-    func proxyFinishes() {
+    func proxyFinishes(at time: UInt64) {
         hasProxyFinished = true
+        proxyFinishedAt = time
         network.noteProgress()
         network.log.note(network.now, "connection %: the proxy finished after % bytes", key, accepted)
     }

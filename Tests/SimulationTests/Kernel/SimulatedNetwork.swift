@@ -36,6 +36,8 @@ struct NetworkSettings {
     var descriptorShortages = 0
     /// Connects fail with EADDRNOTAVAIL.
     var portShortages = 0
+    /// Addresses from which every connect fails with EADDRNOTAVAIL.
+    var exhaustedSources: Set<SocketAddress> = []
     var lostWakes = 0
     /// Whole-path failures: connections end by ETIMEDOUT.
     var pathFailures = 0

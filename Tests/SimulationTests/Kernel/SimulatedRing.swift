@@ -76,11 +76,18 @@ struct SimulatedRing: RingOperations, ~Copyable {
         core.spliceOut(pipe, socket, count: count)
     }
 
-    mutating func openSocket(for address: UnsafePointer<SocketAddress>, withData: Bool) -> CallResult {
-        core.openSocket(port: address.pointee.port)
+    mutating func openSocket(
+        for address: UnsafePointer<SocketAddress>,
+        from source: UnsafePointer<SocketAddress>?,
+        withData: Bool
+    ) -> CallResult {
+        core.openSocket(port: address.pointee.port, source: source?.pointee)
     }
 
-    mutating func keepAlive(_ socket: Int32) { core.keepAlive(socket) }
+    mutating func keepAlive(_ socket: Int32, _ keepalive: Keepalive) { core.keepAlive(socket, keepalive) }
+    mutating func setUserTimeout(_ socket: Int32, milliseconds: UInt32) {
+        core.network.connection(at: socket)?.userTimeout = Int(milliseconds)
+    }
     mutating func acceptNow(on listener: Int32) -> CallResult { core.acceptNow(listener) }
     mutating func shutdownWrite(_ socket: Int32) { core.shutdownWrite(socket) }
     mutating func close(_ socket: Int32, reset: Bool) { core.close(socket, reset: reset) }

@@ -14,11 +14,15 @@ final class SimulatedSession {
     /// The latest backend.
     var upstream: SimulatedConnection?
     var triedPorts: [UInt16] = []
+    /// Where the present backend was tried from.
+    var sourcesTried: [SocketAddress] = []
     /// When each connect began.
     var connectTimes: [UInt64] = []
     /// The epoch under which it began.
     fileprivate(set) var epoch: UInt64
     fileprivate(set) var establishedAt: UInt64?
+    /// When the worker had given it a slot, at the latest.
+    fileprivate(set) var knownSince: UInt64 = 0
     var isEstablished = false
     /// The worker has begun to close it.
     var isClosing = false
@@ -45,6 +49,14 @@ struct Choice {
 struct IdleLimits {
     var client = 0
     var server = 0
+    var halfClose = 0
+    var lifetime = 0
+    var lifetimeJitterPercent = 0
+    /// The first end of a stream closes both sides.
+    var closesAtFirstEnd = false
+    /// 0 for none.
+    var keepaliveIdle = 60_000
+    var userTimeout = 0
 }
 
 final class Ledger {
@@ -56,11 +68,14 @@ final class Ledger {
     private(set) var failedConnects: [UInt16: Int] = [:]
     private(set) var bytesUp: [UInt16: Int] = [:]
     private(set) var bytesDown: [UInt16: Int] = [:]
+    private(set) var sourcesUsed: [SocketAddress: Int] = [:]
     /// Sessions that began, in order.
     private(set) var sessions: [SimulatedSession] = []
 
     // Asked of the driver, who knows the configuration.
     var idleLimits: (SimulatedSession) -> IdleLimits = { _ in IdleLimits() }
+    /// Whether the backend at a port drains.
+    var isDraining: (_ port: UInt16) -> Bool = { _ in false }
     var connectStarts: (_ session: SimulatedSession, _ port: UInt16) -> Void = { _, _ in }
     var turnedAway: (_ client: SimulatedConnection, RingCore) -> Void = { _, _ in }
     var clientKnown: (SimulatedSession) -> Void = { _ in }
@@ -74,6 +89,7 @@ final class Ledger {
 
     func accepted(_ client: SimulatedConnection) {
         acceptedClients += 1
+        client.acceptedAt = network.now
     }
 
     /// The worker is about to choose a backend for a client.
@@ -91,6 +107,7 @@ final class Ledger {
             }
         }
         let session = SimulatedSession(ring: ring, slot: tag.slot, generation: tag.generation, epoch: ring.viewEpoch)
+        session.knownSince = network.now
         ring.sessions[slot] = session
         sessions.append(session)
         return session
@@ -102,13 +119,30 @@ final class Ledger {
             network.violate(
                 .misuse, "a session connects to port \(backend.port) while it has connection \(previous.key)")
         }
+        let lackedPorts = session.upstream?.lackedPorts ?? false
         session.upstream = backend
         backend.session = session
-        session.triedPorts += ring.refusedPorts
+        // The same backend from another address is no further try, also where there was no descriptor for it.
+        let isSameTryRefused = lackedPorts && ring.refusedPorts.first == session.triedPorts.last
+        session.triedPorts += ring.refusedPorts.dropFirst(isSameTryRefused ? 1 : 0)
         ring.refusedPorts.removeAll()
+        let isSameTry = backend.source != nil && lackedPorts && session.triedPorts.last == backend.port
+        noteSource(of: backend, session, isSameTry: isSameTry)
+        if isSameTry { return }
         network.ledger.connectStarts(session, backend.port)
         session.triedPorts.append(backend.port)
         session.connectTimes.append(network.now)
+    }
+
+    /// Each address of the service once for a backend.
+    private func noteSource(of backend: SimulatedConnection, _ session: SimulatedSession, isSameTry: Bool) {
+        if !isSameTry { session.sourcesTried.removeAll() }
+        guard let source = backend.source else { return }
+        if session.sourcesTried.contains(source) {
+            network.violate(.balance, "port \(backend.port) was tried twice from \(source) for a client")
+        }
+        session.sourcesTried.append(source)
+        sourcesUsed[source, default: 0] += 1
     }
 
     func connected(_ backend: SimulatedConnection) {
@@ -119,6 +153,7 @@ final class Ledger {
     }
 
     func connectFailed(_ backend: SimulatedConnection, code: Int32) {
+        backend.lackedPorts = code == EADDRNOTAVAIL
         if code != EADDRNOTAVAIL { failedConnects[backend.port, default: 0] += 1 }
     }
 
@@ -208,6 +243,15 @@ final class Ledger {
             return
         }
         if source.hasPeerFinished && sink.accepted == source.sentByPeer { return }
+        if isEndedByFirstEnd(session, cutting: source) {
+            if sink.accepted != source.readByProxy {
+                network.violate(
+                    .end,
+                    "connection \(sink.key) was closed by its own end with \(sink.accepted) of "
+                        + "\(source.readByProxy) bytes received")
+            }
+            return
+        }
         if mayAbort(session) {
             // What the proxy had taken from the other side, or heard of it, must not be hidden behind a clean end.
             if sink.accepted != source.readByProxy {
@@ -233,16 +277,24 @@ final class Ledger {
         guard sink.isEstablished, !sink.isDead, let session = sink.session, session.isEstablished else { return }
         // A backend that was reached while its session was ending gets nothing.
         if mayAbort(session) || session.upstream?.wasUsed != true { return }
+        if let source = source(of: sink), isEndedByFirstEnd(session, cutting: sink) {
+            return checkFlushed(sink, of: source)
+        }
         guard let source = source(of: sink), source.hasPeerReset else {
             return network.violate(.end, "connection \(sink.key) was reset without a reason")
         }
+        checkFlushed(sink, of: source)
+    }
+
+    /// What came before the reset or the end of `source` was taken by `sink`, or had its time.
+    private func checkFlushed(_ sink: SimulatedConnection, of source: SimulatedConnection) {
         let isDelivered = sink.accepted == source.sentByPeer && sink.acknowledged == sink.accepted
         let hasStalled = network.now >= sink.lastAcknowledgement + Worker<SimulatedRing>.flushStallMilliseconds
         if !isDelivered && !hasStalled {
             network.violate(
                 .flush,
                 "connection \(sink.key) was reset with \(sink.accepted) bytes sent and \(sink.acknowledged) acknowledged of "
-                    + "\(source.sentByPeer) that came before the reset of connection \(source.key)"
+                    + "\(source.sentByPeer) that came before the end or reset of connection \(source.key)"
             )
         }
     }
@@ -250,7 +302,31 @@ final class Ledger {
     /// Whether the worker may end a session that its peers did not end: it was told to, or a side was idle too long.
     func mayAbort(_ session: SimulatedSession) -> Bool {
         if session.isClosing { return session.couldAbort }
-        return session.ring.isCut || !session.isEstablished || isIdle(session)
+        return session.ring.isCut || !session.isEstablished || isIdle(session) || isTooOld(session)
+            || isHalfClosedForTooLong(session) || session.upstream.map { isDraining($0.port) } == true
+    }
+
+    /// The service closes both sides at the first end, and the other side than `connection` has ended.
+    func isEndedByFirstEnd(_ session: SimulatedSession, cutting connection: SimulatedConnection) -> Bool {
+        guard idleLimits(session).closesAtFirstEnd, let other = source(of: connection) else { return false }
+        return other.wasEndRead
+    }
+
+    private func isTooOld(_ session: SimulatedSession) -> Bool {
+        let limit = idleLimits(session).lifetime
+        guard limit > 0, let client = session.client else { return false }
+        return network.now >= client.acceptedAt + UInt64(limit)
+    }
+
+    /// The direction that remains was inactive; it counts from the forwarded end.
+    private func isHalfClosedForTooLong(_ session: SimulatedSession) -> Bool {
+        let limit = idleLimits(session).halfClose
+        guard limit > 0, let client = session.client, let upstream = session.upstream,
+            client.hasProxyFinished != upstream.hasProxyFinished
+        else { return false }
+        let (finished, sink) = client.hasProxyFinished ? (client, upstream) : (upstream, client)
+        return network.now >= finished.proxyFinishedAt + UInt64(limit)
+            && isIdle(session, sink, sink.isClient ? .downstream : .upstream, limit)
     }
 
     private func isIdle(_ session: SimulatedSession) -> Bool {

@@ -31,8 +31,27 @@ struct ServicePlan: Equatable {
     var connectTimeout = 1000
     var retries = 2
     var retryTimeout = 0
+    var halfCloseTimeout = 0
+    var halfClose = true
+    var maxLifetime = 0
+    var maxLifetimeJitter = 0
+    var keepaliveIdle = 60_000
+    var userTimeout = 0
+    var drainTimeout = 0
+    var sources: [String] = []
 
-    func idleLimits() -> IdleLimits { IdleLimits(client: clientTimeout, server: serverTimeout) }
+    func idleLimits() -> IdleLimits {
+        IdleLimits(
+            client: clientTimeout,
+            server: serverTimeout,
+            halfClose: halfCloseTimeout,
+            lifetime: maxLifetime,
+            lifetimeJitterPercent: maxLifetimeJitter,
+            closesAtFirstEnd: !halfClose,
+            keepaliveIdle: keepaliveIdle,
+            userTimeout: userTimeout
+        )
+    }
 }
 
 final class SimulatedControl {
@@ -50,6 +69,8 @@ final class SimulatedControl {
         let name: String
         let port: UInt16
         let record: UnsafeMutablePointer<BackendRecord>
+        /// When its present drain must have ended every session; nil while they run on.
+        var drainEnd: UInt64?
         /// The first epoch that does without it.
         var retiredIn: UInt64?
         /// Sent bytes, received bytes and connections when Engine would have freed it.
@@ -103,6 +124,7 @@ final class SimulatedControl {
     private(set) var backends: [TrackedBackend] = []
     private(set) var serviceRecords: [(name: String, record: UnsafeMutablePointer<ServiceRecord>)] = []
     private(set) var isSettled = true
+    private var drainChanges: UInt64 = 0
     /// The largest limit that a backend's port ever had; 0 where it was without one.
     private(set) var connectionsMaxEver: [UInt16: Int] = [:]
 
@@ -148,6 +170,7 @@ final class SimulatedControl {
             connectionsMaxEver[backend.port] = hasLimit ? max(before, backend.connectionsMax) : 0
         }
         compiled = services.map { compile($0, previous.firstIndex(of: $0)) }
+        followDrains(after: previous)
         compiledByPort = [:]
         for (plan, service) in zip(services, compiled) { compiledByPort[plan.port] = service }
         for index in places.indices where places[index].state == .open {
@@ -302,7 +325,7 @@ final class SimulatedControl {
     private func compile(_ plan: ServicePlan, _ unchanged: Int?) -> CompiledService {
         let previous = compiled.first { $0.configuration.name == plan.name }
         if unchanged != nil, let previous { return previous }
-        let configuration = ServiceConfiguration(
+        var configuration = ServiceConfiguration(
             name: plan.name,
             address: "127.0.0.1:\(plan.port)",
             backends: plan.backends.map {
@@ -322,6 +345,14 @@ final class SimulatedControl {
             retries: plan.retries,
             retryTimeoutMilliseconds: plan.retryTimeout
         )
+        configuration.halfClose = plan.halfClose
+        configuration.halfCloseTimeoutMilliseconds = plan.halfCloseTimeout
+        configuration.maxLifetimeMilliseconds = plan.maxLifetime
+        configuration.maxLifetimeJitterPercent = plan.maxLifetimeJitter
+        configuration.keepalive.idleMilliseconds = plan.keepaliveIdle
+        configuration.userTimeoutMilliseconds = plan.userTimeout
+        configuration.drainTimeoutMilliseconds = plan.drainTimeout
+        configuration.sourceAddresses = plan.sources
         let records = plan.backends.map { tracked(plan.name, $0).record }
         let shares = CompiledService.shares(configuration, records)
         let keepsTurn = previous?.backends == records && previous?.rotationShares == shares
@@ -334,14 +365,39 @@ final class SimulatedControl {
         )
     }
 
+    /// As Engine has RecordRegistry do.
+    private func followDrains(after previous: [ServicePlan]) {
+        var periods: [String: Int] = [:]
+        for plan in previous + plans { periods[plan.name] = plan.drainTimeout }
+        var hasChanged = false
+        for backend in backends where backend.countersAtEnd == nil {
+            let isRunning = plans.contains { plan in
+                plan.name == backend.service
+                    && plan.backends.contains {
+                        $0.name == backend.name && $0.port == backend.port && $0.state == .ready
+                    }
+            }
+            guard let period = isRunning ? 0 : periods[backend.service],
+                backend.record.pointee.drain.set(periodMilliseconds: UInt64(period), now: network.now)
+            else { continue }
+            hasChanged = true
+            backend.drainEnd = period == 0 ? nil : network.now + UInt64(period)
+            network.log.note(network.now, "the backend at port % drains over % ms", Int(backend.port), period)
+        }
+        if hasChanged { drainChanges += 1 }
+    }
+
     private func publish() {
         epoch += 1
+        let named = Set((compiled + places.compactMap(\.departing)).map(\.configuration.name))
+        for entry in serviceRecords where !named.contains(entry.name) { entry.record.pointee.setSources(nil) }
         let snapshot = Snapshot(
             epoch: epoch,
             services: compiled,
             departing: places.compactMap(\.departing),
             listeners: places.map(entry),
-            sessionCapacity: sessionCapacity
+            sessionCapacity: sessionCapacity,
+            drainChanges: drainChanges
         )
         snapshots.append(snapshot)
         var served: [UInt16: ServicePlan] = [:]

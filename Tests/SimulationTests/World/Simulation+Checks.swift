@@ -92,9 +92,14 @@ extension Simulation {
                 guard let session, !session.isOver, session.isEstablished, let client = session.client,
                     let upstream = session.upstream
                 else { continue }
-                checkQuiet(session, from: client, to: upstream)
-                checkQuiet(session, from: upstream, to: client)
+                if client.wasEndRead || upstream.wasEndRead, network.ledger.idleLimits(session).closesAtFirstEnd {
+                    checkEnding(session, client, upstream)
+                } else {
+                    checkQuiet(session, from: client, to: upstream)
+                    checkQuiet(session, from: upstream, to: client)
+                }
                 checkIdle(session, client, upstream)
+                checkAge(session, client, upstream)
                 checkBothReset(session, client, upstream)
                 checkKeepalive(session, client, upstream)
             }
@@ -138,34 +143,6 @@ extension Simulation {
         else { return }
         if network.now > max(told, client.resetAt, upstream.resetAt) + 200 {
             network.violate(.stuck, "connections \(client.key) and \(upstream.key) are both reset and held open")
-        }
-    }
-
-    /// A session that lives for long gets the kernel's probes.
-    private func checkKeepalive(
-        _ session: SimulatedSession,
-        _ client: SimulatedConnection,
-        _ upstream: SimulatedConnection
-    ) {
-        let delay = Worker<SimulatedRing>.keepaliveDelayMilliseconds
-        guard let since = session.establishedAt, network.now > since + delay + 200, !session.isClosing,
-            client.toldOfResetAt == nil, upstream.toldOfResetAt == nil
-        else { return }
-        if !client.isKeptAlive || !upstream.isKeptAlive {
-            network.violate(.stuck, "connections \(client.key) and \(upstream.key) have no keepalive since \(since) ms")
-        }
-    }
-
-    /// A session in which nothing happened for a timeout, and a quarter of it, must have been ended.
-    private func checkIdle(_ session: SimulatedSession, _ client: SimulatedConnection, _ upstream: SimulatedConnection)
-    {
-        let limits = network.ledger.idleLimits(session)
-        guard client.toldOfResetAt == nil, upstream.toldOfResetAt == nil else { return }
-        for (connection, limit) in [(client, limits.client), (upstream, limits.server)] where limit > 0 {
-            let last = max(connection.lastRead, connection.lastProgress)
-            if network.now > last + UInt64(limit + limit / 4 + 1) {
-                network.violate(.stuck, "connection \(connection.key) is idle since \(last) ms and lives on")
-            }
         }
     }
 

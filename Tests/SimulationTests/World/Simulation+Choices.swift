@@ -14,6 +14,9 @@ extension Simulation {
             guard let client = session.client, Int(session.epoch) < control.history.count else { return IdleLimits() }
             return control.history[Int(session.epoch)][client.port]?.idleLimits() ?? IdleLimits()
         }
+        ledger.isDraining = { [unowned self] port in
+            control.backends.contains { $0.port == port && $0.record.pointee.drain.isActive }
+        }
         ledger.connectStarts = { [unowned self] session, port in
             checkChoice(session, port)
             checkConnectionCount(port)

@@ -1,0 +1,23 @@
+// Owns what a seed draws of the ways in which a service, or the kernel for it, ends sessions that their peers do not:
+// half-close, age, keepalive; and of the addresses that its connections come from.
+
+@testable import ShuttleEngine
+
+extension SimulationPlan {
+    /// From a sequence of its own, so that the rest of a seed stays what it is.
+    static func drawEnds(_ plan: inout SimulationPlan, _ seed: UInt64) {
+        let random = SeededRandom(seed: seed ^ 0xe4d5_0000_0000_beef)
+        for index in plan.services.indices {
+            if random.chance(25) { plan.services[index].halfCloseTimeout = random.within(1...5000) }
+            if random.chance(20) { plan.services[index].halfClose = false }
+            if random.chance(20) {
+                plan.services[index].maxLifetime = random.within(1...5000)
+                plan.services[index].maxLifetimeJitter = random.within(0...100)
+            }
+            if random.chance(40) { plan.services[index].drainTimeout = random.within(1...3000) }
+            if random.chance(30) { plan.services[index].sources = (1...random.within(1...4)).map { "127.0.1.\($0)" } }
+            plan.services[index].keepaliveIdle = random.pick([0, 1000, 5000, 60_000, 60_000])
+            if random.chance(20) { plan.services[index].userTimeout = random.within(1...60_000) }
+        }
+    }
+}
