@@ -76,6 +76,11 @@ static inline int shuttle_accept(int listener)
     return accept4(listener, 0, 0, SOCK_CLOEXEC);
 }
 
+// Swift calls the function of glibc through a pointer.
+static inline int shuttle_peer_address(int socket, void *address, unsigned *length) {
+    return getpeername(socket, (struct sockaddr *)address, length);
+}
+
 // splice(2), pipe2(2) and the pipe's capacity, fcntl(2), are behind _GNU_SOURCE or variadic.
 extern int pipe2(int ends[2], int flags);
 extern ssize_t splice(int from, off_t *from_offset, int to, off_t *to_offset, size_t count, unsigned flags);

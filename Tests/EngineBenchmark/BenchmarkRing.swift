@@ -194,6 +194,7 @@ extension BenchmarkRing: RingOperations {
     mutating func close(_ socket: Int32, reset: Bool) { submit(.close, socket, 0, .close) }
     @inline(__always)
     mutating func closeNow(_ socket: Int32, reset: Bool) { submit(.close, socket, 0, .close) }
+    func peerAddress(of socket: Int32) -> SocketAddress? { nil }
     func unacknowledgedBytes(_ socket: Int32) -> Int { 0 }
     func acknowledgedBytes(_ socket: Int32) -> UInt64 { 0 }
     func millisecondsSinceSent(_ socket: Int32) -> UInt64 { 0 }

@@ -56,7 +56,7 @@ def put_backend(shuttled: Shuttled, name: str, address: str, **fields: object) -
 # Limits
 
 
-@pytest.mark.parametrize("balance", ["RR", "LC"])
+@pytest.mark.parametrize("balance", ["RR", "LC", "P2C", "RANDOM", "HASH"])
 def test_no_backend_has_more_connections_than_it_may(stage: Stage, balance: str) -> None:
     """Eight rings, 24 threads, places for five: each is served or closed, and the backends count five at most."""
     limits = {"two": 2, "three": 3}
@@ -190,3 +190,48 @@ def test_all_tries_together_end_in_time(stage: Stage) -> None:
     assert 0.69 <= watch.seconds < 1.0
     shuttled.wait_idle()
     assert sum(b["errors"] for b in shuttled.admin.service("web")["backends"]) == 3
+
+
+# Algorithms
+
+
+def test_a_client_goes_to_the_same_backend_by_its_address(stage: Stage) -> None:
+    """Sixteen addresses of this machine; one backend is taken out and comes back: only its clients move, and return."""
+    peers = {name: stage.add(Named(name)) for name in ("one", "two", "three")}
+    address = free_address()
+    backends = [backend(name, peer.address) for name, peer in peers.items()]
+    shuttled = stage.shuttled([service("web", address, backends, balance="HASH")], rings=4)
+
+    def names() -> list[str]:
+        found = []
+        for host in range(1, 17):
+            with socket.create_connection(("127.0.0.1", int(address.split(":")[1])), 10, (f"127.0.0.{host}", 0)) as client:
+                found.append(read_line(client))
+        return found
+
+    before = names()
+    assert names() == before
+    assert len(set(before)) > 1
+    gone = before[0]
+    put_backend(shuttled, gone, peers[gone].address, max_connections=1)
+    with socket.create_connection(("127.0.0.1", int(address.split(":")[1])), 10, ("127.0.0.1", 0)) as held:
+        assert read_line(held) == gone
+        during = names()
+        assert gone not in during
+        assert [new for old, new in zip(before, during) if old != gone] == [old for old in before if old != gone]
+    eventually(lambda: shuttled.admin.service("web")["active"] == 0, "the place is free")
+    put_backend(shuttled, gone, peers[gone].address)
+    assert names() == before
+
+
+@pytest.mark.parametrize("balance", ["P2C", "RANDOM"])
+def test_chance_follows_the_weights(stage: Stage, balance: str) -> None:
+    """400 connections by weights 4 and 1, held for P2C to see: 320 and 80, give or take five standard deviations."""
+    peers = {name: stage.add(Named(name)) for name in ("four", "one")}
+    address = free_address()
+    backends = [backend(name, peer.address, weight=4 if name == "four" else 1) for name, peer in peers.items()]
+    stage.shuttled([service("web", address, backends, balance=balance)])
+    count = 100 if balance == "P2C" else 400
+    clients = [stage.connect(address) for _ in range(count)]
+    found = Counter(read_line(client) for client in clients)
+    assert abs(found["one"] - count / 5) <= (2 if balance == "P2C" else 40), found

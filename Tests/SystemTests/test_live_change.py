@@ -68,7 +68,7 @@ class Changes:
         while True:
             some = choose.sample(names, choose.randint(1, len(names)))
             backends = [backend(name, self._addresses[name], weight=choose.randint(1, 5)) for name in some]
-            yield "PUT", "/web", service("web", self._address, backends, balance=choose.choice(["RR", "LC"]))
+            yield "PUT", "/web", service("web", self._address, backends, balance=choose.choice(["RR", "LC", "P2C", "RANDOM", "HASH"]))
             name = choose.choice(names)
             yield "PUT", f"/web/{name}", backend(name, self._addresses[name], weight=choose.randint(1, 5))
             # The same name at another backend's address: a new backend, while sessions of the old one go on.

@@ -1,5 +1,5 @@
-// Owns the choice of a backend: weighted round robin, weighted least connections, backups, limits, and what a further
-// try may take. Knows no socket and no clock.
+// Owns the choice of a backend: the algorithms, backups, limits, and what a further try may take. Knows no socket, no
+// clock and no chance: what is drawn from is given.
 
 import Synchronization
 
@@ -18,12 +18,16 @@ extension ServiceTable {
     ///
     /// Backups are looked at only when no other backend is usable and untried. One that is full is usable: a backup
     /// stands in for backends that are gone and takes nothing over from those that are busy.
+    ///
+    /// `draw` is the hash of the client for `hash`, and a random number for the algorithms that need chance.
     @inline(__always)
-    func chooseBackend(excluding tried: TriedBackends) -> BackendChoice {
-        if tried.count > 0 { return reserveLeastLoaded(excluding: tried) }
+    func chooseBackend(for draw: UInt64, excluding tried: TriedBackends) -> BackendChoice {
         switch algorithm {
-        case .roundRobin: return reserveNextInRotation()
-        case .leastConnections: return reserveLeastLoaded(excluding: tried)
+        case .roundRobin where tried.count == 0: return reserveNextInRotation()
+        case .random where tried.count == 0: return reserveDrawn(draw)
+        case .twoChoices where tried.count == 0: return reserveBetterOfTwo(draw)
+        case .hash: return reserveHashed(draw, excluding: tried)
+        default: return reserveLeastLoaded(excluding: tried)
         }
     }
 
@@ -32,20 +36,97 @@ extension ServiceTable {
         if !rotation.isEmpty {
             let drawn = ticket.pointee.wrappingAdd(1, ordering: .relaxed).oldValue
             let entry = entries[Int(rotation[Int(drawn % UInt64(rotation.count))])]
-            // A rotation of backups is no longer right when another backend has come up meanwhile.
-            if entry.isUsable, !entry.isBackup || !isAnyPrimaryUsable, entry.reserve() {
-                return .reserved(entry.record)
-            }
+            if isEligible(entry), entry.reserve() { return .reserved(entry.record) }
         }
         // It is full, or its health has changed and the rotation that knows is on its way.
         return reserveLeastLoaded(excluding: TriedBackends())
     }
 
+    /// Whether an entry of the rotation may be chosen if it has room. A rotation of backups is no longer right when
+    /// another backend has come up meanwhile.
+    @inline(__always)
+    private func isEligible(_ entry: Entry) -> Bool {
+        entry.isUsable && (!entry.isBackup || !isAnyPrimaryUsable(excluding: TriedBackends()))
+    }
+
     /// Whether any backend can be used that is not a backup.
-    private var isAnyPrimaryUsable: Bool {
-        for entry in entries where !entry.isBackup && entry.isUsable { return true }
+    private func isAnyPrimaryUsable(excluding tried: TriedBackends) -> Bool {
+        for entry in entries where !entry.isBackup && entry.isUsable {
+            if !tried.contains(entry.record.pointee.identifier) { return true }
+        }
         return false
     }
+
+    // MARK: Chance
+
+    /// `draw` below 2³², scaled to a place in the rotation, where everybody has as many places as its weight says.
+    @inline(__always)
+    private func rotationPlace(_ draw: UInt64) -> Int {
+        Int(truncatingIfNeeded: (draw &* UInt64(truncatingIfNeeded: rotation.count)) >> 32)
+    }
+
+    private func reserveDrawn(_ draw: UInt64) -> BackendChoice {
+        if !rotation.isEmpty {
+            let entry = entries[Int(rotation[rotationPlace(draw >> 32)])]
+            if isEligible(entry), entry.reserve() { return .reserved(entry.record) }
+        }
+        return reserveLeastLoaded(excluding: TriedBackends())
+    }
+
+    /// Two draws by weight, from one half of the bits each; when both are the same backend, the second is the next other
+    /// one in the rotation.
+    private func reserveBetterOfTwo(_ draw: UInt64) -> BackendChoice {
+        guard !rotation.isEmpty else { return reserveLeastLoaded(excluding: TriedBackends()) }
+        let firstIndex = rotation[rotationPlace(draw >> 32)]
+        var place = rotationPlace(draw & 0xffff_ffff)
+        for _ in 0..<rotation.count {
+            if rotation[place] != firstIndex { break }
+            place = place &+ 1 == rotation.count ? 0 : place &+ 1
+        }
+        let (first, second) = (entries[Int(firstIndex)], entries[Int(rotation[place])])
+        let isSecondBetter =
+            (second.record.pointee.active.load(ordering: .relaxed) + 1) * first.weight
+            < (first.record.pointee.active.load(ordering: .relaxed) + 1) * second.weight
+        let (better, other) = isSecondBetter ? (second, first) : (first, second)
+        if isEligible(better), better.reserve() { return .reserved(better.record) }
+        if isEligible(other), other.reserve() { return .reserved(other.record) }
+        return reserveLeastLoaded(excluding: TriedBackends())
+    }
+
+    // MARK: Hash
+
+    /// So many places of the table are looked at before all backends are.
+    static var hashStepsMax: Int { 256 }
+
+    /// The client's backend, or the next along the table that can be had. Only when most are down or full is none found
+    /// within `hashStepsMax` places; then the least loaded serves.
+    private func reserveHashed(_ client: UInt64, excluding tried: TriedBackends) -> BackendChoice {
+        if let record = reserveAlong(hashPlaces, client, excluding: tried) { return .reserved(record) }
+        if !backupHashPlaces.isEmpty, !isAnyPrimaryUsable(excluding: tried),
+            let record = reserveAlong(backupHashPlaces, client, excluding: tried)
+        {
+            return .reserved(record)
+        }
+        return reserveLeastLoaded(excluding: tried)
+    }
+
+    @inline(__always)
+    private func reserveAlong(
+        _ places: UnsafeBufferPointer<UInt16>,
+        _ client: UInt64,
+        excluding tried: TriedBackends
+    ) -> UnsafeMutablePointer<BackendRecord>? {
+        guard !places.isEmpty else { return nil }
+        var place = Int(truncatingIfNeeded: ((client >> 32) &* UInt64(truncatingIfNeeded: places.count)) >> 32)
+        for _ in 0..<min(places.count, ServiceTable.hashStepsMax) {
+            let entry = entries[Int(places[place])]
+            if entry.isUsable, !tried.contains(entry.record.pointee.identifier), entry.reserve() { return entry.record }
+            place = place &+ 1 == places.count ? 0 : place &+ 1
+        }
+        return nil
+    }
+
+    // MARK: Least loaded
 
     /// The usable backend with the fewest sessions for its weight of those that have room; among equals the first after
     /// a moving start, so that an idle service uses all of them. A further try comes here for every algorithm and draws

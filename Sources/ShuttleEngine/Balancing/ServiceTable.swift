@@ -38,6 +38,9 @@ struct ServiceTable {
     let algorithm: BalanceAlgorithm
     let rotation: UnsafeBufferPointer<UInt32>
     let ticket: UnsafeMutablePointer<Atomic<UInt64>>
+    /// Of backends and of backups; empty but for `hash`.
+    let hashPlaces: UnsafeBufferPointer<UInt16>
+    let backupHashPlaces: UnsafeBufferPointer<UInt16>
     let timeouts: SessionTimeouts
     let lifetime: LifetimeLimit
     /// Whether the first end of a stream closes both sides.

@@ -7,6 +7,12 @@ public enum BalanceAlgorithm: String, Sendable, CaseIterable, Hashable {
     case roundRobin = "RR"
     /// Weighted least connections over all rings.
     case leastConnections = "LC"
+    /// Of two backends drawn by weight the one with fewer sessions for its weight.
+    case twoChoices = "P2C"
+    /// Drawn by weight.
+    case random = "RANDOM"
+    /// By a consistent hash of the client's address.
+    case hash = "HASH"
 }
 
 /// One service: a listening address and the backends behind it.

@@ -229,7 +229,8 @@ public final class Engine {
             record: old.table.pointee.record,
             backends: old.backends,
             rotation: Rotation(shares),
-            rotationShares: shares
+            rotationShares: shares,
+            reusing: old
         )
         services[index] = renewed
         for (address, compiled) in servicesByAddress where compiled === old { servicesByAddress[address] = renewed }
@@ -285,7 +286,8 @@ public final class Engine {
                 record: records.service(configuration.name),
                 backends: backends,
                 rotation: previous.rotation,
-                rotationShares: shares
+                rotationShares: shares,
+                reusing: previous
             )
         }
         return CompiledService(
@@ -293,7 +295,8 @@ public final class Engine {
             record: records.service(configuration.name),
             backends: backends,
             rotation: Rotation(shares),
-            rotationShares: shares
+            rotationShares: shares,
+            reusing: previous
         )
     }
 

@@ -409,6 +409,7 @@ extension LinuxRing: RingOperations {
         precondition(outcome == 0 || errno != EBADF, "a closed descriptor was closed")
     }
 
+    func peerAddress(of socket: Int32) -> SocketAddress? { SocketAddress.peer(of: socket) }
     func unacknowledgedBytes(_ socket: Int32) -> Int { Socket.unacknowledgedBytes(socket) }
     func acknowledgedBytes(_ socket: Int32) -> UInt64 { Socket.acknowledgedBytes(socket) }
     func millisecondsSinceSent(_ socket: Int32) -> UInt64 { Socket.millisecondsSinceSent(socket) }

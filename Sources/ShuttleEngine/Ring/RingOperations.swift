@@ -100,6 +100,8 @@ protocol RingOperations: ~Copyable {
     /// As `close`, and the peer is told before this returns: for a connection that another must not overtake. No
     /// operation on the socket may be prepared or armed.
     mutating func closeNow(_ socket: Int32, reset: Bool)
+    /// Where the peer is; `nil` when it has no address or is gone already. Asked only where a service needs it.
+    func peerAddress(of socket: Int32) -> SocketAddress?
     /// Bytes sent that the peer's kernel has not acknowledged.
     func unacknowledgedBytes(_ socket: Int32) -> Int
     /// A count that grows whenever the peer acknowledges bytes.

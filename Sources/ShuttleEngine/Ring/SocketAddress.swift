@@ -70,6 +70,24 @@ public struct SocketAddress: Sendable {
     /// The port in host byte order; it stands at the same place in both families.
     public var port: UInt16 { UInt16(bigEndian: storage.sin6_port) }
 
+    /// The host without the port, as the two halves of an IPv6 address; an IPv4 address as the one that stands for it
+    /// among IPv6 addresses (::ffff:a.b.c.d).
+    var hostWords: (high: UInt64, low: UInt64) {
+        withUnsafeBytes(of: storage) { bytes in
+            if family == AF_INET {
+                return (
+                    0,
+                    0xffff_0000_0000
+                        | UInt64(UInt32(bigEndian: bytes.loadUnaligned(fromByteOffset: 4, as: UInt32.self)))
+                )
+            }
+            return (
+                UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)),
+                UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 16, as: UInt64.self))
+            )
+        }
+    }
+
     /// Whether the address part is all zero: 0.0.0.0 or ::.
     public var isWildcard: Bool {
         withUnsafeBytes(of: storage) { bytes in
@@ -81,6 +99,16 @@ public struct SocketAddress: Sendable {
     /// Calls `body` with a `struct sockaddr` and its length in bytes, as system calls take them.
     public func withSockAddr<R>(_ body: (UnsafeRawPointer, UInt32) throws -> R) rethrows -> R {
         try withUnsafePointer(to: storage) { try body(UnsafeRawPointer($0), length) }
+    }
+
+    /// The address of the other end; `nil` when it has none of the families kept here, or is gone.
+    static func peer(of socket: Int32) -> SocketAddress? {
+        withUnsafeTemporaryAllocation(byteCount: 128, alignment: 8) { buffer in
+            var length = socklen_t(buffer.count)
+            let address = buffer.baseAddress!
+            guard shuttle_peer_address(socket, address, &length) == 0 else { return nil }
+            return SocketAddress(copying: address, length: Int(length))
+        }
     }
 
     /// The address a socket is bound to; `nil` when it has none of the families kept here.

@@ -9,6 +9,8 @@ final class CompiledService {
     let rotation: Rotation
     /// What the rotation was computed from.
     let rotationShares: [Rotation.Share]
+    /// For `hash` only; of the backends, and of the backups.
+    let hashTables: (primary: MaglevTable, backup: MaglevTable)?
     let table: UnsafeMutablePointer<ServiceTable>
     /// The backends' records in the order of the configuration.
     let backends: [UnsafeMutablePointer<BackendRecord>]
@@ -21,7 +23,8 @@ final class CompiledService {
         record: UnsafeMutablePointer<ServiceRecord>,
         backends: [UnsafeMutablePointer<BackendRecord>],
         rotation: Rotation,
-        rotationShares: [Rotation.Share]
+        rotationShares: [Rotation.Share],
+        reusing previous: CompiledService? = nil
     ) {
         self.configuration = configuration
         self.rotation = rotation
@@ -37,6 +40,8 @@ final class CompiledService {
         }
         // Rings that are still on an older snapshot read these at once; they are as good for them.
         record.pointee.setSources(sources.map { UnsafePointer($0) })
+        hashTables = CompiledService.hashTables(configuration, reusing: previous?.hashTables)
+        let nowhere = UnsafeBufferPointer<UInt16>(start: nil, count: 0)
         entries = .allocate(capacity: backends.count)
         for (index, backend) in backends.enumerated() {
             let entry = CompiledService.entry(of: configuration.backends[index], backend)
@@ -50,6 +55,8 @@ final class CompiledService {
                 algorithm: configuration.balance,
                 rotation: rotation.sequence,
                 ticket: rotation.ticket,
+                hashPlaces: hashTables?.primary.places ?? nowhere,
+                backupHashPlaces: hashTables?.backup.places ?? nowhere,
                 timeouts: SessionTimeouts(
                     clientMilliseconds: UInt32(configuration.clientTimeoutMilliseconds),
                     serverMilliseconds: UInt32(configuration.serverTimeoutMilliseconds),
@@ -96,6 +103,24 @@ final class CompiledService {
             connectionsMax: isLimited ? backend.connectionsMax : ServiceTable.Entry.unlimited,
             isBackup: backend.isBackup
         )
+    }
+
+    /// Of what the configuration says alone: health does not change who has which places.
+    private static func hashTables(
+        _ configuration: ServiceConfiguration,
+        reusing previous: (primary: MaglevTable, backup: MaglevTable)?
+    ) -> (primary: MaglevTable, backup: MaglevTable)? {
+        guard configuration.balance == .hash else { return nil }
+        func table(areBackups: Bool, _ previous: MaglevTable?) -> MaglevTable {
+            let shares = configuration.backends.enumerated().compactMap { index, backend in
+                backend.isBackup == areBackups && weight(of: backend) > 0
+                    ? MaglevTable.Share(
+                        backend: UInt32(index), weight: weight(of: backend), key: ClientHash.of(backend.name)) : nil
+            }
+            if let previous, previous.shares == shares { return previous }
+            return MaglevTable(shares)
+        }
+        return (table(areBackups: false, previous?.primary), table(areBackups: true, previous?.backup))
     }
 
     /// Only a backend that is ready gets anything new.

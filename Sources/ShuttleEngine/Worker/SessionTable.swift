@@ -33,6 +33,8 @@ struct SessionSlot {
     var sourcesTried: UInt8
     var sourceTurn: UInt32
     var tried: TriedBackends
+    /// What the choice of its backends is drawn from, where the algorithm draws.
+    var draw: UInt64
     var connectDeadline: UInt64
     /// When the last try must have succeeded; `.max` without such a bound.
     var retryDeadline: UInt64

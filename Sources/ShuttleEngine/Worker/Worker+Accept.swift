@@ -81,12 +81,24 @@ extension Worker where Ring: ~Copyable {
         }
     }
 
+    /// What the choice of a client's backends is drawn from. A client that has no address is given to any.
+    private mutating func draw(for socket: Int32, _ algorithm: BalanceAlgorithm) -> UInt64 {
+        switch algorithm {
+        case .roundRobin, .leastConnections: 0
+        case .random, .twoChoices: random.next()
+        case .hash: ring.peerAddress(of: socket).map { ClientHash.of($0) } ?? random.next()
+        }
+    }
+
     /// A connection is there: give it a slot and a backend, or end it at once.
     private mutating func begin(_ socket: Int32, at listener: Int) {
         guard let table = listeners[listener].pointee.table else { return ring.close(socket, reset: false) }
         let counters = table.pointee.record.pointee.counters.block(of: index)
         counters.pointee.connections.addAsOnlyWriter(1)
-        guard hasRoom, case .reserved(let backend) = table.pointee.chooseBackend(excluding: TriedBackends()) else {
+        let draw = draw(for: socket, table.pointee.algorithm)
+        guard hasRoom,
+            case .reserved(let backend) = table.pointee.chooseBackend(for: draw, excluding: TriedBackends())
+        else {
             counters.pointee.errors.addAsOnlyWriter(1)
             return ring.close(socket, reset: false)
         }
@@ -124,6 +136,7 @@ extension Worker where Ring: ~Copyable {
                 sourcesTried: 0,
                 sourceTurn: 0,
                 tried: TriedBackends(),
+                draw: draw,
                 connectDeadline: 0,
                 retryDeadline: table.pointee.timeouts.retryMilliseconds == 0
                     ? .max : now &+ UInt64(table.pointee.timeouts.retryMilliseconds),

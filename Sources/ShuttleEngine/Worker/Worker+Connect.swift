@@ -187,7 +187,7 @@ extension Worker where Ring: ~Copyable {
     private func chooseAnotherBackend(for slot: UnsafeMutablePointer<SessionSlot>) -> BackendChoice {
         guard let view else { return .unusable }
         for table in view.pointee.tables where table.pointee.record == slot.pointee.service {
-            return table.pointee.chooseBackend(excluding: slot.pointee.tried)
+            return table.pointee.chooseBackend(for: slot.pointee.draw, excluding: slot.pointee.tried)
         }
         return .unusable
     }

@@ -23,7 +23,7 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
     private var turnStart: UInt64
     private var waits = WaitPolicy()
     var splicePolicy: SplicePolicy
-    /// Spreads the ends of sessions.
+    /// Spreads the ends of sessions, and draws where an algorithm does.
     var random: SplitMix
 
     // Slots with something due, handled together after a batch so that what arrived in it leaves in one send.

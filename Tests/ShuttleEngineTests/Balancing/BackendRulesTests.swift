@@ -161,32 +161,38 @@ import Testing
     /// Whatever the state of three backends, the choice is one that the rules allow, and none only when they say so.
     @Test(arguments: BalanceAlgorithm.allCases)
     func everySmallCase(algorithm: BalanceAlgorithm) {
-        // Of each backend: down, drained, backup, full, tried.
-        for bits in 0..<(1 << 15) {
-            func bit(_ backend: Int, _ which: Int) -> Bool { bits >> (backend * 5 + which) & 1 == 1 }
+        // Of each backend: drained, backup, full.
+        for fixed in 0..<(1 << 9) {
+            func isFixed(_ backend: Int, _ which: Int) -> Bool { fixed >> (backend * 3 + which) & 1 == 1 }
             let fixture = TableFixture(weights: [1, 2, 1], algorithm) { index, backend in
-                backend.state = bit(index, 1) ? .drain : .ready
-                backend.isBackup = bit(index, 2)
-                backend.connectionsMax = bit(index, 3) ? 1 : 3
+                backend.state = isFixed(index, 0) ? .drain : .ready
+                backend.isBackup = isFixed(index, 1)
+                backend.connectionsMax = isFixed(index, 2) ? 1 : 3
             }
-            var tried = TriedBackends()
-            for index in 0..<3 {
-                fixture.setUp(index, !bit(index, 0))
-                if bit(index, 3) { fixture.records[index].pointee.reserve() }
-                if bit(index, 4) { tried.insert(UInt32(index + 1)) }
-            }
-            let usable = (0..<3).filter { !bit($0, 0) && !bit($0, 1) && !bit($0, 4) }
-            let primaries = usable.filter { !bit($0, 2) }
-            let tier = primaries.isEmpty ? usable : primaries
-            let allowed = tier.filter { !bit($0, 3) }
-            switch fixture.choice(tried) {
-            case .reserved(let record):
-                let index = fixture.records.firstIndex(of: record)!
-                if !allowed.contains(index) { Issue.record("\(String(bits, radix: 2)): \(index)") }
-            case .full:
-                if tier.isEmpty || !allowed.isEmpty { Issue.record("\(String(bits, radix: 2)): full") }
-            case .unusable:
-                if !tier.isEmpty { Issue.record("\(String(bits, radix: 2)): unusable") }
+            for index in 0..<3 where isFixed(index, 2) { fixture.records[index].pointee.reserve() }
+            // Of each backend: down, tried.
+            for passing in 0..<(1 << 6) {
+                func isPassing(_ backend: Int, _ which: Int) -> Bool { passing >> (backend * 2 + which) & 1 == 1 }
+                var tried = TriedBackends()
+                for index in 0..<3 {
+                    fixture.setUp(index, !isPassing(index, 0))
+                    if isPassing(index, 1) { tried.insert(UInt32(index + 1)) }
+                }
+                let usable = (0..<3).filter { !isPassing($0, 0) && !isFixed($0, 0) && !isPassing($0, 1) }
+                let primaries = usable.filter { !isFixed($0, 1) }
+                let tier = primaries.isEmpty ? usable : primaries
+                let allowed = tier.filter { !isFixed($0, 2) }
+                let place = "\(String(fixed, radix: 2)) \(String(passing, radix: 2))"
+                switch fixture.choice(tried) {
+                case .reserved(let record):
+                    record.pointee.release()
+                    let index = fixture.records.firstIndex(of: record)!
+                    if !allowed.contains(index) { Issue.record("\(place): \(index)") }
+                case .full:
+                    if tier.isEmpty || !allowed.isEmpty { Issue.record("\(place): full") }
+                case .unusable:
+                    if !tier.isEmpty { Issue.record("\(place): unusable") }
+                }
             }
         }
     }

@@ -8,6 +8,8 @@ import Synchronization
 final class TableFixture {
     let records: [UnsafeMutablePointer<BackendRecord>]
     private(set) var service: CompiledService
+    /// What choices are drawn from.
+    private let random = Mutex(SplitMix(seed: 1))
     private let serviceRecord: UnsafeMutablePointer<ServiceRecord>
 
     /// `configure` says more of each backend than its weight.
@@ -68,8 +70,14 @@ final class TableFixture {
         return records.firstIndex(of: chosen)!
     }
 
+    /// The index of the backend chosen for a certain client.
+    func choose(for client: UInt64, _ tried: TriedBackends = TriedBackends()) -> Int? {
+        guard case .reserved(let chosen) = table.chooseBackend(for: client, excluding: tried) else { return nil }
+        return records.firstIndex(of: chosen)!
+    }
+
     func choice(_ tried: TriedBackends = TriedBackends()) -> BackendChoice {
-        table.chooseBackend(excluding: tried)
+        table.chooseBackend(for: random.withLock { $0.next() }, excluding: tried)
     }
 
     /// As after a snapshot that knows of the backends' health.
@@ -80,7 +88,8 @@ final class TableFixture {
             record: serviceRecord,
             backends: records,
             rotation: Rotation(shares),
-            rotationShares: shares
+            rotationShares: shares,
+            reusing: service
         )
     }
 

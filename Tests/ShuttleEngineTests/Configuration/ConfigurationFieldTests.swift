@@ -67,7 +67,7 @@ import Testing
         let service = Dictionary(uniqueKeysWithValues: ServiceConfiguration.fields.map { ($0.name, $0.requirement) })
         #expect(service["fall"] == "an integer from 1 to 1000")
         #expect(service["connect_timeout"] == "an integer from 1 to 3600000 (milliseconds)")
-        #expect(service["balance"] == "\"RR\" or \"LC\"")
+        #expect(service["balance"] == "\"RR\", \"LC\", \"P2C\", \"RANDOM\" or \"HASH\"")
         #expect(service["backends"] == "a list of backends")
         #expect(service["name"] == "a string of 1 to 128 characters out of A-Z a-z 0-9 _ . : -")
         #expect(service["address"]?.contains("\":8080\"") == true)

@@ -53,9 +53,15 @@ import Testing
             "address", "\"\"",
             "\"address\" is empty; a service needs an address to listen on, such as \"127.0.0.1:8080\""
         ),
-        ("balance", "\"rr\"", "\"balance\" is the string \"rr\"; it must be \"RR\" or \"LC\""),
-        ("balance", "1", "\"balance\" is 1; it must be \"RR\" or \"LC\""),
-        ("balance", "null", "\"balance\" is null; leave it out for the default, or make it \"RR\" or \"LC\""),
+        (
+            "balance", "\"rr\"",
+            "\"balance\" is the string \"rr\"; it must be \"RR\", \"LC\", \"P2C\", \"RANDOM\" or \"HASH\""
+        ),
+        ("balance", "1", "\"balance\" is 1; it must be \"RR\", \"LC\", \"P2C\", \"RANDOM\" or \"HASH\""),
+        (
+            "balance", "null",
+            "\"balance\" is null; leave it out for the default, or make it \"RR\", \"LC\", \"P2C\", \"RANDOM\" or \"HASH\""
+        ),
         ("check_interval", "-1", "\"check_interval\" is -1; it must be \(milliseconds)"),
         ("check_interval", "86400001", "\"check_interval\" is 86400001; it must be \(milliseconds)"),
         ("check_interval", "1.5", "\"check_interval\" is 1.5; it must be \(milliseconds)"),

@@ -185,6 +185,7 @@ final class SimulatedNetwork {
     func arrive(at port: UInt16, script: PeerScript) -> SimulatedConnection? {
         guard let listener = listeners.first(where: { $0.port == port && !$0.isRefusingHandshakes }) else { return nil }
         let client = makeConnection(isClient: true, port: port)
+        client.address = .ipv4(0x0a00_0001 + UInt32(client.key % 7), port: UInt16(1024 + client.key % 60_000))
         client.wasEstablished()
         client.peer = SimulatedPeer(client, script: script)
         listener.queue.append(client)

@@ -93,6 +93,8 @@ struct SimulatedRing: RingOperations, ~Copyable {
     mutating func close(_ socket: Int32, reset: Bool) { core.close(socket, reset: reset) }
     mutating func closeNow(_ socket: Int32, reset: Bool) { core.close(socket, reset: reset, atOnce: true) }
 
+    func peerAddress(of socket: Int32) -> SocketAddress? { core.network.connection(at: socket)?.address }
+
     func unacknowledgedBytes(_ socket: Int32) -> Int { core.network.connection(at: socket)?.unacknowledged ?? 0 }
 
     func acknowledgedBytes(_ socket: Int32) -> UInt64 {

@@ -72,6 +72,7 @@ import Testing
         #expect(met.backups > 10)
         #expect(met.full > 10)
         #expect(met.atTheLimit > 10)
+        #expect(met.hashed > 10)
     }
 
     /// Every mishap of splicing, each often enough that it is no accident.
@@ -98,6 +99,7 @@ import Testing
         var backups = 0
         var full = 0
         var atTheLimit = 0
+        var hashed = 0
 
         mutating func note(_ simulation: Simulation) {
             let ledger = simulation.network.ledger
@@ -106,6 +108,7 @@ import Testing
             bytes += ledger.bytesUp.values.reduce(0, +) + ledger.bytesDown.values.reduce(0, +)
             backups += simulation.choicesMet.backups
             full += simulation.choicesMet.full
+            hashed += simulation.choicesMet.hashed
             atTheLimit += simulation.choicesMet.atTheLimit
             severalRings += simulation.rings.count > 1 ? 1 : 0
             epochs += simulation.control.epoch

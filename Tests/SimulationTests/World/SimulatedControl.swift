@@ -223,7 +223,8 @@ final class SimulatedControl {
             record: old.table.pointee.record,
             backends: old.backends,
             rotation: Rotation(shares),
-            rotationShares: shares
+            rotationShares: shares,
+            reusing: old
         )
         compiled[index] = renewed
         for (port, service) in compiledByPort where service === old { compiledByPort[port] = renewed }
@@ -361,7 +362,8 @@ final class SimulatedControl {
             record: record(plan.name),
             backends: records,
             rotation: keepsTurn ? previous!.rotation : Rotation(shares),
-            rotationShares: shares
+            rotationShares: shares,
+            reusing: previous
         )
     }
 

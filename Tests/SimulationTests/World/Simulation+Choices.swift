@@ -86,7 +86,9 @@ extension Simulation {
         if chosen.connectionsMax > 0 && load > chosen.connectionsMax {
             network.violate(.balance, "port \(port) got session \(load) of \(chosen.connectionsMax)")
         }
-        if service.balance == .leastConnections || !session.triedPorts.isEmpty {
+        if service.balance == .hash {
+            checkHashed(session, chosen, service, choice)
+        } else if service.balance == .leastConnections || !session.triedPorts.isEmpty {
             checkLeastLoaded(session, chosen, service, choice.loads, load: load)
         } else {
             noteTurnIfExact(session, port)
@@ -128,6 +130,33 @@ extension Simulation {
             return
         }
         network.violate(.balance, "backup \(chosen.port) was chosen though port \(primary.port) was usable")
+    }
+
+    /// The same client, the same backend, unless that was down, full or tried: then the next along the table.
+    private func checkHashed(
+        _ session: SimulatedSession,
+        _ chosen: ServicePlan.Backend,
+        _ service: ServicePlan,
+        _ choice: Choice
+    ) {
+        // Of earlier epochs the tables are gone.
+        guard let client = session.client, Int(choice.epoch) == Int(control.epoch),
+            let tables = control.compiledService(named: service.name)?.hashTables
+        else { return }
+        let places = (chosen.isBackup ? tables.backup : tables.primary).places
+        let start = Int(((ClientHash.of(client.address) >> 32) * UInt64(places.count)) >> 32)
+        for step in 0..<ServiceTable.hashStepsMax {
+            let backend = service.backends[Int(places[(start + step) % places.count])]
+            if backend.port == chosen.port {
+                choicesMet.hashed += 1
+                return
+            }
+            guard let state = choice.loads[backend.port], state.isUp, backend.hasRoom(beside: state.active),
+                !session.triedPorts.contains(backend.port)
+            else { continue }
+            return network.violate(
+                .balance, "client \(client.address) went to port \(chosen.port) instead of \(backend.port)")
+        }
     }
 
     /// (sessions + 1) / weight of the chosen is the least of those that have room.
@@ -178,7 +207,8 @@ extension Simulation {
 
     private func noteTurnIfExact(_ session: SimulatedSession, _ port: UInt16) {
         guard plan.hasExactTurns, session.triedPorts.isEmpty,
-            let service = control.plans.first(where: { $0.backends.contains { $0.port == port } })
+            let service = control.plans.first(where: { $0.backends.contains { $0.port == port } }),
+            service.balance == .roundRobin
         else { return }
         noteTurn(port, service)
     }

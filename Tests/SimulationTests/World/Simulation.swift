@@ -32,7 +32,7 @@ final class Simulation {
     private var turnsWithoutProgress = 0
     private var progressSeen = 0
     /// How often choices met what they are rarely met with.
-    var choicesMet = (backups: 0, full: 0, atTheLimit: 0)
+    var choicesMet = (backups: 0, full: 0, atTheLimit: 0, hashed: 0)
     /// First choices of round robin by rotation, in the order in which they were made.
     var turnsTaken: [(rotation: Rotation, ports: [UInt16])] = []
 

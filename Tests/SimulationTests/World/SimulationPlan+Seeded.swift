@@ -74,7 +74,7 @@ extension SimulationPlan {
                 service.backends.append(ServicePlan.Backend(name: "s\(number)", port: port, weight: weight))
                 port += 1
             }
-            service.balance = random.pick([.roundRobin, .leastConnections])
+            service.balance = random.pick([.roundRobin, .leastConnections] + BalanceAlgorithm.allCases)
             if !isCalm { drawRules(&service, random) }
             // Time may pass before the network gets to a connect.
             service.connectTimeout = random.within(isCalm ? 1000...2000 : 1...2000)
