@@ -182,6 +182,8 @@ extension BenchmarkRing: RingOperations {
         .success(enterKernelToOpenSocket(kernel))
     }
 
+    mutating func wake(_ waker: RingWaker) -> Bool { true }
+    func peerAddress(of socket: Int32) -> SocketAddress? { nil }
     mutating func keepAlive(_ socket: Int32) {}
     mutating func acceptNow(on listener: Int32) -> CallResult { .failure(SystemCallError(code: EAGAIN)) }
     mutating func shutdownWrite(_ socket: Int32) { enterKernelToShutDown(kernel, socket) }

@@ -64,15 +64,51 @@ struct BackendRecord: ~Copyable {
     /// The last thing a session does with a record.
     @inline(__always)
     func release() {
-        active.wrappingSubtract(1, ordering: .releasing)
+        active.wrappingSubtract(1, ordering: .sequentiallyConsistent)
     }
 }
 
 /// A service as long as its name stays the same. Its totals are its own: removing a backend does not lower them.
 struct ServiceRecord: ~Copyable {
     let counters: CounterBlocks
+    /// Sessions that have a place, on all rings: counted always, so that a limit that is set is exact at once.
+    let occupied = Atomic<Int>(0)
+    /// Set by the control thread: some limit is set, so a place is given back only once its connections are closed.
+    let isLimited = Atomic<Bool>(false)
+    /// Where the service's table was last found in a snapshot.
+    let tableHint = Atomic<Int>(0)
+    let queue = WaitingQueue()
+    let clients = ClientCounts()
 
     init(workerCount: Int) {
         counters = CounterBlocks(workerCount: workerCount)
+    }
+
+    /// Takes a place without asking for a limit.
+    @inline(__always)
+    func occupy() {
+        occupied.wrappingAdd(1, ordering: .relaxed)
+    }
+
+    /// Takes a place below the limit, 0 for none. Never added and taken back: `limit` is never exceeded.
+    func occupy(below limit: Int) -> Bool {
+        guard limit > 0 else {
+            occupy()
+            return true
+        }
+        var present = occupied.load(ordering: .relaxed)
+        while present < limit {
+            let result = occupied.weakCompareExchange(
+                expected: present, desired: present + 1, ordering: .acquiringAndReleasing)
+            if result.exchanged { return true }
+            present = result.original
+        }
+        return false
+    }
+
+    /// Before the queue is looked at: see `WaitingQueue.count`.
+    @inline(__always)
+    func vacate() {
+        occupied.wrappingSubtract(1, ordering: .sequentiallyConsistent)
     }
 }

@@ -48,6 +48,9 @@ struct ServiceTable {
     let rotation: UnsafeBufferPointer<UInt32>
     let ticket: UnsafeMutablePointer<Atomic<UInt64>>
     let timeouts: SessionTimeouts
+    let limits: ServiceLimits
+    /// Whether `limits` ask anything of a client that comes.
+    let isLimited: Bool
     /// Other backends tried when a connect fails.
     let retries: UInt8
 }

@@ -36,6 +36,8 @@ public enum ConfigurationRanges {
     /// A session remembers each backend it has tried.
     public static let retries = 0...7
     public static let retryTimeoutMilliseconds = 0...3_600_000
+    /// Each has a few bytes of memory, which is touched when it is used.
+    public static let queueLimit = 0...1_000_000
     public static let nameLength = 1...128
     public static let port = 1...65535
     public static let backendsPerService = 0...4096

@@ -61,6 +61,11 @@ extension ServiceConfiguration: ConfigurationObject {
             .milliseconds(\.resolveIntervalMilliseconds, ConfigurationRanges.resolveIntervalMilliseconds)
         ),
         .init("check", .object(\.check)),
+        .init("max_connections", .integer(\.connectionsMax, ConfigurationRanges.connectionsMax)),
+        .init("max_connections_per_client", .integer(\.connectionsPerClientMax, ConfigurationRanges.connectionsMax)),
+        .init("queue_limit", .integer(\.queueLimit, ConfigurationRanges.queueLimit)),
+        .init("queue_timeout", .milliseconds(\.queueTimeoutMilliseconds, ConfigurationRanges.timeoutMilliseconds)),
+        .init("maintenance", .boolean(\.isInMaintenance)),
         .init(backendsName, .backends(\.backends), .always),
     ]
 

@@ -38,6 +38,16 @@ public struct ServiceConfiguration: Equatable, Hashable, Sendable {
     public var resolveIntervalMilliseconds: Int
     /// What a check does once it has connected.
     public var check: CheckConfiguration
+    /// Sessions of the service at a time; 0 means no limit.
+    public var connectionsMax: Int
+    /// Sessions at a time from one client address; 0 means no limit.
+    public var connectionsPerClientMax: Int
+    /// Clients that may wait for a place beyond the limits; 0 means none.
+    public var queueLimit: Int
+    /// Longest wait for a place in milliseconds; 0 means as long as it takes.
+    public var queueTimeoutMilliseconds: Int
+    /// Nothing new is accepted.
+    public var isInMaintenance: Bool
 
     public init(
         name: String,
@@ -53,7 +63,12 @@ public struct ServiceConfiguration: Equatable, Hashable, Sendable {
         retries: Int = ConfigurationDefaults.retries,
         retryTimeoutMilliseconds: Int = 0,
         resolveIntervalMilliseconds: Int = 0,
-        check: CheckConfiguration = CheckConfiguration()
+        check: CheckConfiguration = CheckConfiguration(),
+        connectionsMax: Int = 0,
+        connectionsPerClientMax: Int = 0,
+        queueLimit: Int = 0,
+        queueTimeoutMilliseconds: Int = 0,
+        isInMaintenance: Bool = false
     ) {
         self.name = name
         self.address = address
@@ -69,5 +84,10 @@ public struct ServiceConfiguration: Equatable, Hashable, Sendable {
         self.retryTimeoutMilliseconds = retryTimeoutMilliseconds
         self.resolveIntervalMilliseconds = resolveIntervalMilliseconds
         self.check = check
+        self.connectionsMax = connectionsMax
+        self.connectionsPerClientMax = connectionsPerClientMax
+        self.queueLimit = queueLimit
+        self.queueTimeoutMilliseconds = queueTimeoutMilliseconds
+        self.isInMaintenance = isInMaintenance
     }
 }

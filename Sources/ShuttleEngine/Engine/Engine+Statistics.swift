@@ -9,7 +9,9 @@ extension Engine {
     public func statistics() -> [ServiceStatistics] {
         services.map { service in
             let record = service.table.pointee.record
-            let active = record.pointee.counters.active
+            let queued = record.pointee.counters.queued
+            // Those that have a place: never more than the limit allows.
+            let active = record.pointee.occupied.load(ordering: .acquiring)
             let backends = service.configuration.backends.indices.map { index in
                 Engine.statistics(of: service.backends[index], service.configuration.backends[index])
             }
@@ -20,6 +22,11 @@ extension Engine {
                 errors: record.pointee.counters.sum { $0.errors.load(ordering: .relaxed) },
                 connections: record.pointee.counters.sum { $0.connections.load(ordering: .relaxed) },
                 active: active,
+                queued: queued,
+                refused: record.pointee.counters.sum { $0.refused.load(ordering: .relaxed) },
+                refusedPerClient: record.pointee.counters.sum { $0.refusedPerClient.load(ordering: .relaxed) },
+                queueTimeouts: record.pointee.counters.sum { $0.queueTimeouts.load(ordering: .relaxed) },
+                queueOverflows: record.pointee.counters.sum { $0.queueOverflows.load(ordering: .relaxed) },
                 backends: backends
             )
         }

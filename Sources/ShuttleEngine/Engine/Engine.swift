@@ -71,6 +71,8 @@ public final class Engine {
     let workers: [WorkerThread]
     let records: RecordRegistry
     private let capacity: SessionCapacity
+    /// Of all workers, for each of them.
+    private let links: UnsafeMutableBufferPointer<UnsafeMutablePointer<WorkerLink>>
     private let listeners = ListenerRegistry()
     private var epoch: Epoch = 0
     /// The newest first in use; older ones until every worker has left them.
@@ -107,6 +109,8 @@ public final class Engine {
         }
         self.workers = workers
         self.capacity = capacity
+        links = .allocate(capacity: workers.count)
+        _ = links.initialize(from: workers.map(\.link))
         records = RecordRegistry(workerCount: options.ringCount)
         report = EngineReport(
             capabilities: capabilities,
@@ -118,13 +122,14 @@ public final class Engine {
 
     deinit {
         stop()
+        links.deallocate()
     }
 
     /// Starts the ring threads with an empty configuration.
     public func start() {
         precondition(!isRunning)
         isRunning = true
-        for worker in workers { worker.start() }
+        for worker in workers { worker.start(links: UnsafeBufferPointer(links)) }
         publish()
     }
 

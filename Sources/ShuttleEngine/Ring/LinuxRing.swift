@@ -380,6 +380,8 @@ extension LinuxRing: RingOperations {
         return opened
     }
 
+    mutating func wake(_ waker: RingWaker) -> Bool { waker.wake() }
+    func peerAddress(of socket: Int32) -> SocketAddress? { SocketAddress.peer(of: socket) }
     mutating func keepAlive(_ socket: Int32) { Socket.setKeepalive(socket) }
     mutating func acceptNow(on listener: Int32) -> CallResult { Socket.accept(listener) }
     mutating func shutdownWrite(_ socket: Int32) { Socket.shutdownWrite(socket) }

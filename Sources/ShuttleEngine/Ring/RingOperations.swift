@@ -60,6 +60,8 @@ protocol RingOperations: ~Copyable {
     mutating func advance(_ count: Int)
     /// Called when the completion of a deadline was seen.
     mutating func deadlineCame()
+    /// Wakes another ring; `false` when it could not be told.
+    mutating func wake(_ waker: RingWaker) -> Bool
     /// Called when the completion of a wake was seen.
     mutating func rearmWake()
 
@@ -82,6 +84,8 @@ protocol RingOperations: ~Copyable {
     /// A blocking TCP socket for connecting to `address`, options set. `withData`: a send follows as soon as it is
     /// connected, so the handshake's last acknowledgement can travel with it.
     mutating func openSocket(for address: UnsafePointer<SocketAddress>, withData: Bool) -> CallResult
+    /// The address a connection comes from; `nil` when it has none, or is gone.
+    func peerAddress(of socket: Int32) -> SocketAddress?
     /// Has the kernel probe a peer that is silent for long.
     mutating func keepAlive(_ socket: Int32)
     /// Takes a waiting connection of a non-blocking listener without waiting.

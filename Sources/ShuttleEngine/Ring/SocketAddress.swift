@@ -92,6 +92,16 @@ public struct SocketAddress: Sendable {
             return SocketAddress(copying: address, length: Int(length))
         }
     }
+
+    /// The address of a connection's other end; `nil` when it has none of the families kept here, or is gone.
+    static func peer(of socket: Int32) -> SocketAddress? {
+        withUnsafeTemporaryAllocation(byteCount: 128, alignment: 8) { buffer in
+            var length = socklen_t(buffer.count)
+            let address = buffer.baseAddress!.assumingMemoryBound(to: sockaddr.self)
+            guard getpeername(socket, address, &length) == 0 else { return nil }
+            return SocketAddress(copying: address, length: Int(length))
+        }
+    }
 }
 
 extension SocketAddress: Hashable {

@@ -45,6 +45,10 @@ struct Session {
     private var isUpstreamEndDistrusted = false
     /// A connect is in flight or being cancelled.
     private(set) var isConnectInFlight = false
+    /// It waits in its service's queue, or was called out of it and does not know yet.
+    private(set) var isQueued = false
+    /// What its client says is received meanwhile, as much as four buffers hold.
+    private(set) var isReceivingQueued = false
     /// What the client says on its way to the backend.
     private(set) var upward = Flow()
     /// What the backend says on its way to the client.
@@ -64,7 +68,7 @@ struct Session {
 
     /// Whether no completion of this session is outstanding.
     var isQuiet: Bool {
-        !isConnectInFlight && !upward.isReceiveArmed && !downward.isReceiveArmed && !upward.isSendInFlight
+        !isConnectInFlight && !isQueued && !upward.isReceiveArmed && !downward.isReceiveArmed && !upward.isSendInFlight
             && !downward.isSendInFlight && !upward.isReadinessArmed && !downward.isReadinessArmed
     }
 
@@ -85,8 +89,20 @@ struct Session {
         side == .downstream ? body(&upward) : body(&downward)
     }
 
+    mutating func queued(isReceiving: Bool) {
+        assert(phase == .connecting && !isConnectInFlight)
+        isQueued = true
+        isReceivingQueued = isReceiving
+    }
+
+    /// It has left the queue, or was called and has heard of it.
+    mutating func leftQueue() {
+        isQueued = false
+        isReceivingQueued = false
+    }
+
     mutating func connectSubmitted() {
-        assert(phase == .connecting)
+        assert(phase == .connecting && !isQueued)
         isConnectInFlight = true
     }
 
@@ -174,11 +190,22 @@ struct Session {
         case .connecting:
             // The connect may succeed while it is being cancelled: then the backend learns the truth as well.
             if resetBy != nil { return .close(resetDownstream: false, resetUpstream: true) }
+            if isQueued { return queuedAction(limits) }
             return receiveAction(from: .downstream, limits)
         case .established:
             if let side = resetBy { return nextAction(afterResetBy: side, limits) }
             return nextActionRelaying(limits)
         }
+    }
+
+    private func queuedAction(_ limits: FlowLimits) -> SessionAction {
+        // Who leaves without having said a word wants nothing any more.
+        if upward.isSourceEnded, !upward.hasReceived {
+            return .close(resetDownstream: false, resetUpstream: false)
+        }
+        guard isReceivingQueued else { return .none }
+        return receiveAction(
+            from: .downstream, FlowLimits(bufferSize: limits.bufferSize, buffers: min(4, limits.buffers)))
     }
 
     @inline(__always)

@@ -30,6 +30,10 @@ final class CompiledService {
             let entry = CompiledService.entry(of: configuration.backends[index], backend)
             entries.initializeElement(at: index, to: entry)
         }
+        let limits = CompiledService.limits(of: configuration)
+        // Before a ring can let the first one in under them.
+        record.pointee.isLimited.store(limits.isAnyPlaceLimited, ordering: .relaxed)
+        record.pointee.queue.prepare(limit: limits.queueLimit)
         table = .allocate(capacity: 1)
         table.initialize(
             to: ServiceTable(
@@ -44,6 +48,8 @@ final class CompiledService {
                     connectMilliseconds: UInt32(configuration.connectTimeoutMilliseconds),
                     retryMilliseconds: UInt32(configuration.retryTimeoutMilliseconds)
                 ),
+                limits: limits,
+                isLimited: limits.isAny,
                 retries: UInt8(configuration.retries)
             )
         )
@@ -52,6 +58,17 @@ final class CompiledService {
     deinit {
         table.deallocate()
         entries.deallocate()
+    }
+
+    private static func limits(of configuration: ServiceConfiguration) -> ServiceLimits {
+        ServiceLimits(
+            sessionsMax: configuration.connectionsMax,
+            sessionsPerClientMax: configuration.connectionsPerClientMax,
+            queueLimit: configuration.queueLimit,
+            queueTimeoutMilliseconds: UInt64(configuration.queueTimeoutMilliseconds),
+            isInMaintenance: configuration.isInMaintenance,
+            hasBackendLimits: configuration.backends.contains { $0.connectionsMax > 0 }
+        )
     }
 
     func backendRecord(named name: String) -> UnsafeMutablePointer<BackendRecord>? {

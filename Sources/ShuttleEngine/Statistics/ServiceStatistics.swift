@@ -11,8 +11,18 @@ public struct ServiceStatistics: Sendable, Equatable {
     public var errors: UInt64
     /// Connections accepted, ever.
     public var connections: UInt64
-    /// Sessions now, those of removed backends included.
+    /// Sessions now, those of removed backends included; those that wait for a place are not.
     public var active: Int
+    /// Clients that wait for a place now.
+    public var queued: Int
+    /// Clients closed at once, ever: over a limit without a queue, or in maintenance.
+    public var refused: UInt64
+    /// Clients closed at once, ever, since their address had its share.
+    public var refusedPerClient: UInt64
+    /// Clients whose time in the queue was over, ever.
+    public var queueTimeouts: UInt64
+    /// Clients for whom the queue had no place, ever.
+    public var queueOverflows: UInt64
     /// In the order of the configuration.
     public var backends: [BackendStatistics]
 }

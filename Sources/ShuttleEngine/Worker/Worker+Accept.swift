@@ -86,10 +86,30 @@ extension Worker where Ring: ~Copyable {
         guard let table = listeners[listener].pointee.table else { return ring.close(socket, reset: false) }
         let counters = table.pointee.record.pointee.counters.block(of: index)
         counters.pointee.connections.addAsOnlyWriter(1)
-        guard hasRoom, case .reserved(let backend) = table.pointee.chooseBackend(excluding: TriedBackends()) else {
+        guard hasRoom else {
             counters.pointee.errors.addAsOnlyWriter(1)
             return ring.close(socket, reset: false)
         }
+        if table.pointee.isLimited { return admit(socket, to: table) }
+        guard case .reserved(let backend) = table.pointee.chooseBackend(excluding: TriedBackends()) else {
+            counters.pointee.errors.addAsOnlyWriter(1)
+            return ring.close(socket, reset: false)
+        }
+        table.pointee.record.pointee.occupy()
+        openSession(socket, table, backend: backend, client: nil)
+    }
+
+    /// Gives a connection its slot; with a backend, whose place and that of the service are reserved, it is connected
+    /// next.
+    @inline(__always)
+    @discardableResult
+    mutating func openSession(
+        _ socket: Int32,
+        _ table: UnsafePointer<ServiceTable>,
+        backend: UnsafeMutablePointer<BackendRecord>?,
+        client: ClientAddress?
+    ) -> UInt32 {
+        let counters = table.pointee.record.pointee.counters.block(of: index)
         guard let place = sessions.allocate() else { preconditionFailure("there was room") }
         let slot = sessions[place.index]
         if place.isNew {
@@ -116,6 +136,12 @@ extension Worker where Ring: ~Copyable {
                 nextStarved: SessionTable.none,
                 nextConnecting: slot.pointee.nextConnecting,
                 previousStarved: SessionTable.none,
+                nextQueued: SessionTable.none,
+                previousQueued: SessionTable.none,
+                queuePosition: .max,
+                hasPlace: backend != nil,
+                isCountedForClient: client != nil,
+                clientAddress: client ?? ClientAddress(high: 0, low: 0),
                 session: Session(),
                 downstream: socket,
                 upstream: -1,
@@ -137,7 +163,10 @@ extension Worker where Ring: ~Copyable {
                 backendCounters: nil
             )
         )
-        touch(place.index)
-        connectAfterFirstReceive(place.index)
+        if backend != nil {
+            touch(place.index)
+            connectAfterFirstReceive(place.index)
+        }
+        return place.index
     }
 }

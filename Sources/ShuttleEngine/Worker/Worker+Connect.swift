@@ -113,11 +113,15 @@ extension Worker where Ring: ~Copyable {
             slot.pointee.serviceCounters.pointee.errors.addAsOnlyWriter(1)
         }
         releaseBackend(slot)
-        if slot.pointee.retriesLeft > 0, now < slot.pointee.retryDeadline,
-            case .reserved(let next) = chooseAnotherBackend(for: slot)
-        {
-            slot.pointee.retriesLeft -= 1
-            return connect(index, to: next)
+        callWaiters(of: slot.pointee.service)
+        if slot.pointee.retriesLeft > 0, now < slot.pointee.retryDeadline {
+            switch chooseAnotherBackend(for: slot) {
+            case .reserved(let next):
+                slot.pointee.retriesLeft -= 1
+                return connect(index, to: next)
+            case .full where waitsAgain(index): return
+            case .full, .unusable: break
+            }
         }
         // Besides the failed connects: a client for whom no backend was usable.
         slot.pointee.serviceCounters.pointee.errors.addAsOnlyWriter(1)
@@ -126,19 +130,18 @@ extension Worker where Ring: ~Copyable {
 
     /// By the newest configuration of the session's service; the one it was accepted under may be gone.
     private func chooseAnotherBackend(for slot: UnsafeMutablePointer<SessionSlot>) -> BackendChoice {
-        guard let view else { return .unusable }
-        for table in view.pointee.tables where table.pointee.record == slot.pointee.service {
-            return table.pointee.chooseBackend(excluding: slot.pointee.tried)
-        }
-        return .unusable
+        currentTable(of: slot.pointee.service)?.pointee.chooseBackend(excluding: slot.pointee.tried) ?? .unusable
     }
 
-    /// Closes the backend's connection, if there is one. Where the backend's sessions are limited that is done when
+    /// Closes the backend's connection, if there is one. Where its sessions or the service's are limited that is done when
     /// this returns, since the place that is released next may be taken by another ring at once.
     @inline(__always)
     mutating func closeUpstream(_ slot: UnsafeMutablePointer<SessionSlot>, reset: Bool) {
         guard slot.pointee.upstream >= 0 else { return }
-        if let backend = slot.pointee.backend, backend.pointee.isLimited.load(ordering: .relaxed) {
+        let isLimited =
+            slot.pointee.service.pointee.isLimited.load(ordering: .relaxed)
+            || slot.pointee.backend?.pointee.isLimited.load(ordering: .relaxed) ?? false
+        if isLimited {
             ring.closeNow(slot.pointee.upstream, reset: reset)
         } else {
             ring.close(slot.pointee.upstream, reset: reset)

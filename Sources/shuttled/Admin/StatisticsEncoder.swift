@@ -67,6 +67,11 @@ enum StatisticsEncoder {
                 case .errors: writer.value(service.errors)
                 case .connections: writer.value(service.connections)
                 case .active: writer.value(service.active)
+                case .queued: writer.value(service.queued)
+                case .refused: writer.value(service.refused)
+                case .refusedPerClient: writer.value(service.refusedPerClient)
+                case .queueTimeouts: writer.value(service.queueTimeouts)
+                case .queueOverflows: writer.value(service.queueOverflows)
                 }
             }
             writer.list("backends") { writer in

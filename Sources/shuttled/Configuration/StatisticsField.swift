@@ -14,6 +14,13 @@ enum ServiceStatisticsField: String, CaseIterable {
     /// Accepted ever.
     case connections
     case active
+    /// Waiting for a place now.
+    case queued
+    /// Closed at once, ever: over a limit without a queue, or in maintenance.
+    case refused
+    case refusedPerClient = "refused_per_client"
+    case queueTimeouts = "queue_timeouts"
+    case queueOverflows = "queue_overflows"
 }
 
 /// What statistics say of a backend, beside its configuration. A new case is known on input as well.

@@ -8,8 +8,8 @@ import Testing
         #expect(
             ServiceConfiguration.fields.map(\.name) == [
                 "name", "address", "balance", "check_interval", "fall", "rise", "client_timeout", "server_timeout",
-                "connect_timeout", "retries", "retry_timeout", "resolve_interval", "check",
-                "backends",
+                "connect_timeout", "retries", "retry_timeout", "resolve_interval", "check", "max_connections",
+                "max_connections_per_client", "queue_limit", "queue_timeout", "maintenance", "backends",
             ]
         )
         #expect(ServiceConfiguration.fields.filter(\.isRequired).map(\.name) == ["name", "address"])

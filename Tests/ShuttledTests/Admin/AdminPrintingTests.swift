@@ -100,6 +100,11 @@ import Testing
               "errors": 13,
               "connections": 14,
               "active": 15,
+              "queued": 16,
+              "refused": 17,
+              "refused_per_client": 18,
+              "queue_timeouts": 19,
+              "queue_overflows": 20,
               "backends": [
                 {
                   "name": "one",

@@ -121,6 +121,7 @@ final class FakeControl: AdminControl {
         ServiceReport(
             ServiceStatistics(
                 configuration: service, sentBytes: 11, receivedBytes: 12, errors: 13, connections: 14, active: 15,
+                queued: 16, refused: 17, refusedPerClient: 18, queueTimeouts: 19, queueOverflows: 20,
                 backends: service.backends.map {
                     BackendStatistics(
                         configuration: $0, isUp: true, sentBytes: 21, receivedBytes: 22, errors: 23, connections: 24,

@@ -146,7 +146,12 @@ import Testing
     }
 
     @Test func statisticsHideNoField() {
-        #expect(ServiceConfiguration.statisticsNames == ["sent", "received", "errors", "connections", "active"])
+        #expect(
+            ServiceConfiguration.statisticsNames == [
+                "sent", "received", "errors", "connections", "active", "queued", "refused", "refused_per_client",
+                "queue_timeouts", "queue_overflows",
+            ]
+        )
         #expect(
             BackendConfiguration.statisticsNames == [
                 "up", "sent", "received", "errors", "connections", "active", "check_success", "check_fail",

@@ -40,7 +40,13 @@ enum ConfigurationFixtures {
                 serverTimeoutMilliseconds: value(ConfigurationRanges.timeoutMilliseconds, using: &random),
                 connectTimeoutMilliseconds: value(ConfigurationRanges.connectTimeoutMilliseconds, using: &random),
                 retries: value(ConfigurationRanges.retries, using: &random),
-                retryTimeoutMilliseconds: value(ConfigurationRanges.retryTimeoutMilliseconds, using: &random)
+                retryTimeoutMilliseconds: value(ConfigurationRanges.retryTimeoutMilliseconds, using: &random),
+                connectionsMax: max(1, value(ConfigurationRanges.connectionsMax, using: &random)),
+                connectionsPerClientMax: value(ConfigurationRanges.connectionsMax, using: &random),
+                // Without a queue there is no time to wait in it.
+                queueLimit: max(1, value(ConfigurationRanges.queueLimit, using: &random)),
+                queueTimeoutMilliseconds: value(ConfigurationRanges.timeoutMilliseconds, using: &random),
+                isInMaintenance: .random(using: &random)
             )
         }
         return services.sorted { $0.name < $1.name }
@@ -89,6 +95,11 @@ enum ConfigurationFixtures {
             "connect_timeout": 1000,
             "retries": 7,
             "retry_timeout": 3000,
+            "max_connections": 100,
+            "max_connections_per_client": 3,
+            "queue_limit": 50,
+            "queue_timeout": 2000,
+            "maintenance": true,
             "backends": []
           },
           {
@@ -128,7 +139,9 @@ enum ConfigurationFixtures {
         ServiceConfiguration(
             name: "mail", address: ":25", balance: .leastConnections, checkIntervalMilliseconds: 0, fall: 3, rise: 4,
             clientTimeoutMilliseconds: 60000, serverTimeoutMilliseconds: 70000, connectTimeoutMilliseconds: 1000,
-            retries: 7, retryTimeoutMilliseconds: 3000
+            retries: 7, retryTimeoutMilliseconds: 3000,
+            connectionsMax: 100, connectionsPerClientMax: 3, queueLimit: 50, queueTimeoutMilliseconds: 2000,
+            isInMaintenance: true
         ),
         ServiceConfiguration(
             name: "web", address: "127.0.0.1:8080",

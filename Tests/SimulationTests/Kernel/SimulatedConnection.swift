@@ -13,6 +13,8 @@ final class SimulatedConnection {
     let isClient: Bool
     /// Where it was accepted, or where it connected to.
     let port: UInt16
+    /// Where a client comes from.
+    var address = SocketAddress.loopbackIPv4(port: 1)
     /// The proxy's descriptor while it has one.
     var descriptor: Int32 = -1
     /// Owns this connection, and outlives it.

@@ -80,6 +80,9 @@ struct SimulatedRing: RingOperations, ~Copyable {
         core.openSocket(port: address.pointee.port)
     }
 
+    /// Wakers name rings by their indices.
+    mutating func wake(_ waker: RingWaker) -> Bool { core.network.wakeRing(Int(waker.ring)) }
+    func peerAddress(of socket: Int32) -> SocketAddress? { core.network.connection(at: socket)?.address }
     mutating func keepAlive(_ socket: Int32) { core.keepAlive(socket) }
     mutating func acceptNow(on listener: Int32) -> CallResult { core.acceptNow(listener) }
     mutating func shutdownWrite(_ socket: Int32) { core.shutdownWrite(socket) }

@@ -85,6 +85,25 @@ import Testing
         for entry in counts { #expect(entry.count >= 3, "\(entry.name): \(entry.count)") }
     }
 
+    /// Queues are joined, waited in to the end, overflown, and left by every way out.
+    @Test func seedsMeetEveryWayOutOfAQueue() {
+        var sum = TurnedAway()
+        var waited = 0
+        var served = 0
+        for seed in UInt64(1)...300 {
+            let simulation = Simulation(.seeded(seed), seed: seed)
+            _ = simulation.run()
+            for entry in simulation.control.serviceRecords { sum.add(TurnedAway(entry.record)) }
+            for session in simulation.network.ledger.sessions where session.hasWaited {
+                waited += 1
+                served += session.isEstablished ? 1 : 0
+            }
+        }
+        #expect(served >= 30 && waited - served >= 30, "\(waited) waited, \(served) were served")
+        #expect(sum.refused >= 30 && sum.refusedPerClient >= 30, "\(sum)")
+        #expect(sum.queueOverflows >= 3 && sum.queueTimeouts >= 3, "\(sum)")
+    }
+
     private struct Met {
         var resets = 0
         var starvations = 0

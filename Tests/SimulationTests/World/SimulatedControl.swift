@@ -31,6 +31,14 @@ struct ServicePlan: Equatable {
     var connectTimeout = 1000
     var retries = 2
     var retryTimeout = 0
+    var connectionsMax = 0
+    var connectionsPerClientMax = 0
+    var queueLimit = 0
+    var queueTimeout = 0
+    var isInMaintenance = false
+
+    /// Clients are turned away for other reasons than want of backends.
+    var isLimited: Bool { connectionsMax > 0 || connectionsPerClientMax > 0 || queueLimit > 0 || isInMaintenance }
 
     func idleLimits() -> IdleLimits { IdleLimits(client: clientTimeout, server: serverTimeout) }
 }
@@ -320,7 +328,12 @@ final class SimulatedControl {
             serverTimeoutMilliseconds: plan.serverTimeout,
             connectTimeoutMilliseconds: plan.connectTimeout,
             retries: plan.retries,
-            retryTimeoutMilliseconds: plan.retryTimeout
+            retryTimeoutMilliseconds: plan.retryTimeout,
+            connectionsMax: plan.connectionsMax,
+            connectionsPerClientMax: plan.connectionsPerClientMax,
+            queueLimit: plan.queueLimit,
+            queueTimeoutMilliseconds: plan.queueTimeout,
+            isInMaintenance: plan.isInMaintenance
         )
         let records = plan.backends.map { tracked(plan.name, $0).record }
         let shares = CompiledService.shares(configuration, records)

@@ -22,6 +22,7 @@ extension SimulationPlan {
         if hasChanges { drawChanges(&plan, random) }
         if !plan.isCalm, random.chance(20) { plan.cutAfter = random.within(0...2000) }
         if isClogged { clog(&plan, random) }
+        drawLimits(&plan, seed)
         plan.hasExactTurns = plan.isCalm && !hasChanges
         return plan
     }

@@ -34,6 +34,8 @@ struct SimulationPlan {
         var at: Int
         var port: UInt16
         var script: PeerScript
+        /// Clients of the same number have the same address.
+        var client = 0
     }
 
     struct Change {
