@@ -11,11 +11,14 @@ struct BackendRecord: ~Copyable {
     let identifier: UInt32
     /// Stays in place as long as the record: operations point to it.
     let address: UnsafePointer<SocketAddress>
-    /// Set by the control thread; a backend that is not up gets nothing new.
+    /// Set by the control thread: checks call it up, and traffic has not taken it out. A backend that is not up gets
+    /// nothing new.
     let isUp = Atomic<Bool>(true)
     /// Whether the newest configuration limits its sessions: then a place is free only once its socket is closed. Set
     /// by the control thread.
     let isLimited = Atomic<Bool>(false)
+    /// Written by every ring.
+    let failures = TrafficFailures()
     /// Sessions on all rings, those still connecting included: what limits and least connections go by.
     let active = Atomic<Int>(0)
     let counters: CounterBlocks
@@ -24,6 +27,10 @@ struct BackendRecord: ~Copyable {
     var checkFailures: UInt64 = 0
     /// Nil before the first; as above.
     var lastCheck: CheckResult?
+    /// What checks say; as above.
+    var isCheckedUp = true
+    /// What traffic says; as above.
+    var passive = PassiveTracker()
 
     init(identifier: UInt32, address: SocketAddress, workerCount: Int) {
         self.identifier = identifier
@@ -35,6 +42,13 @@ struct BackendRecord: ~Copyable {
 
     deinit {
         address.deallocate()
+    }
+
+    /// Makes `isUp` what checks and traffic say together; false where it is that already.
+    @discardableResult
+    func updateUp() -> Bool {
+        let isUp = isCheckedUp && !passive.isEjected
+        return self.isUp.exchange(isUp, ordering: .relaxed) != isUp
     }
 
     /// Adds a session if no other ring was faster since `expected` was read.
@@ -71,6 +85,12 @@ struct BackendRecord: ~Copyable {
 /// A service as long as its name stays the same. Its totals are its own: removing a backend does not lower them.
 struct ServiceRecord: ~Copyable {
     let counters: CounterBlocks
+    /// Failures of its backends since the control thread looked; set by rings, taken by the control thread.
+    let hasNewFailures = Atomic<Bool>(false)
+    /// Written and read by the control thread only: times that a backend was let stay although traffic spoke against it.
+    var panics: UInt64 = 0
+    /// When time by itself may change what traffic leads to; as above.
+    var nextJudgement = UInt64.max
 
     init(workerCount: Int) {
         counters = CounterBlocks(workerCount: workerCount)

@@ -11,6 +11,9 @@ public enum ConfigurationDefaults {
     public static let checkPath = "/"
     public static let checkStatus = "200-399"
     public static let checkTimeoutMilliseconds = 5000
+    public static let passiveFailures = 5
+    public static let passiveWindowMilliseconds = 10_000
+    public static let passiveDownTimeMilliseconds = 10_000
 }
 
 /// Ranges of fields and sizes; every bound of the configuration has its name here.
@@ -36,6 +39,8 @@ public enum ConfigurationRanges {
     /// A session remembers each backend it has tried.
     public static let retries = 0...7
     public static let retryTimeoutMilliseconds = 0...3_600_000
+    public static let passiveFailures = 0...1_000_000
+    public static let passiveTimeMilliseconds = 1...86_400_000
     public static let nameLength = 1...128
     public static let port = 1...65535
     public static let backendsPerService = 0...4096

@@ -61,6 +61,7 @@ extension ServiceConfiguration: ConfigurationObject {
             .milliseconds(\.resolveIntervalMilliseconds, ConfigurationRanges.resolveIntervalMilliseconds)
         ),
         .init("check", .object(\.check)),
+        .init("passive", .object(\.passive)),
         .init(backendsName, .backends(\.backends), .always),
     ]
 
@@ -80,6 +81,7 @@ extension BackendConfiguration: ConfigurationObject {
         .init("max_connections", .integer(\.connectionsMax, ConfigurationRanges.connectionsMax)),
         .init("backup", .boolean(\.isBackup)),
         .init("state", .choice(\.state)),
+        .init("passive", .object(\.passive)),
     ]
 
     public static let blank = BackendConfiguration(name: "", address: "")

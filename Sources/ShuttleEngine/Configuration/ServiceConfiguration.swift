@@ -38,6 +38,8 @@ public struct ServiceConfiguration: Equatable, Hashable, Sendable {
     public var resolveIntervalMilliseconds: Int
     /// What a check does once it has connected.
     public var check: CheckConfiguration
+    /// When failures of real traffic take a backend out.
+    public var passive = PassiveConfiguration()
 
     public init(
         name: String,

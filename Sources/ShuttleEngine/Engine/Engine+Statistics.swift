@@ -20,6 +20,7 @@ extension Engine {
                 errors: record.pointee.counters.sum { $0.errors.load(ordering: .relaxed) },
                 connections: record.pointee.counters.sum { $0.connections.load(ordering: .relaxed) },
                 active: active,
+                panics: record.pointee.panics,
                 backends: backends
             )
         }
@@ -64,7 +65,10 @@ extension Engine {
             active: active,
             checkSuccesses: record.pointee.checkSuccesses,
             checkFailures: record.pointee.checkFailures,
-            lastCheck: record.pointee.lastCheck
+            lastCheck: record.pointee.lastCheck,
+            isEjected: record.pointee.passive.isEjected,
+            ejections: record.pointee.passive.ejections,
+            lastFailure: record.pointee.failures.last
         )
     }
 }

@@ -77,10 +77,16 @@ public final class Engine {
     private var snapshots: [Snapshot] = []
     /// In the order of the configuration.
     private(set) var services: [CompiledService] = []
-    private var serviceIndices: [String: Int] = [:]
+    private(set) var serviceIndices: [String: Int] = [:]
     private var keptBackends: Set<RecordRegistry.BackendIdentity> = []
     private var servicesByAddress: [SocketAddress: CompiledService] = [:]
     private var isRunning = false
+    /// When traffic was last judged, in the caller's milliseconds.
+    var judgedAt: UInt64 = 0
+    /// When time by itself may change what traffic leads to.
+    var nextJudgement = UInt64.max
+    /// Not yet told to the caller.
+    var ejectionChanges: [EjectionChange] = []
 
     /// Creates every ring; no thread runs yet.
     ///
@@ -172,6 +178,7 @@ public final class Engine {
         servicesByAddress = Dictionary(
             uniqueKeysWithValues: zip(change.services.map(\.listenAddress), services)
         )
+        judgeTrafficOfNewConfiguration()
         listeners.startClosing(exceptAddresses: Set(servicesByAddress.keys)) { leaving[$0] }
         publish()
         return epoch
@@ -206,41 +213,6 @@ public final class Engine {
         listeners.startClosing(exceptAddresses: []) { servicesByAddress[$0] }
         publish()
         return epoch
-    }
-
-    // MARK: Health
-
-    /// Sets a backend up or down and publishes the new rotation. Unknown names are ignored.
-    public func setHealth(service: String, backend: String, isUp: Bool) {
-        guard let index = serviceIndices[service],
-            let record = services[index].backendRecord(named: backend),
-            record.pointee.isUp.exchange(isUp, ordering: .relaxed) != isUp
-        else { return }
-        let old = services[index]
-        let shares = CompiledService.shares(old.configuration, old.backends)
-        let renewed = CompiledService(
-            configuration: old.configuration,
-            record: old.table.pointee.record,
-            backends: old.backends,
-            rotation: Rotation(shares),
-            rotationShares: shares
-        )
-        services[index] = renewed
-        for (address, compiled) in servicesByAddress where compiled === old { servicesByAddress[address] = renewed }
-        publish()
-    }
-
-    /// Keeps the result of one finished health check, and counts it. Unknown names are ignored.
-    public func recordCheck(service: String, backend: String, result: CheckResult) {
-        guard let index = serviceIndices[service],
-            let record = services[index].backendRecord(named: backend)
-        else { return }
-        record.pointee.lastCheck = result
-        switch result.status {
-        case .success: record.pointee.checkSuccesses += 1
-        case .fail: record.pointee.checkFailures += 1
-        case .inconclusive: break
-        }
     }
 
     // MARK: The end
@@ -299,8 +271,15 @@ public final class Engine {
         )
     }
 
+    /// Puts another table in a service's place; `publish` shows it to the rings.
+    func replace(_ index: Int, by renewed: CompiledService) {
+        let old = services[index]
+        services[index] = renewed
+        for (address, compiled) in servicesByAddress where compiled === old { servicesByAddress[address] = renewed }
+    }
+
     /// Puts the present state into every mailbox.
-    private func publish() {
+    func publish() {
         epoch += 1
         let snapshot = Snapshot(
             epoch: epoch,

@@ -73,7 +73,7 @@ final class CompiledService {
     }
 
     /// Only a backend that is ready gets anything new.
-    private static func weight(of backend: BackendConfiguration) -> Int {
+    static func weight(of backend: BackendConfiguration) -> Int {
         backend.state == .ready ? backend.weight : 0
     }
 

@@ -13,6 +13,8 @@ public struct ServiceStatistics: Sendable, Equatable {
     public var connections: UInt64
     /// Sessions now, those of removed backends included.
     public var active: Int
+    /// Times that a backend was let stay although its traffic fails, because too many would have been out.
+    public var panics: UInt64
     /// In the order of the configuration.
     public var backends: [BackendStatistics]
 }
@@ -20,6 +22,7 @@ public struct ServiceStatistics: Sendable, Equatable {
 /// What a backend has done since it was created, summed over all rings at one moment.
 public struct BackendStatistics: Sendable, Equatable {
     public var configuration: BackendConfiguration
+    /// Whether it can get sessions: checks call it up, and it is not ejected.
     public var isUp: Bool
     public var sentBytes: UInt64
     public var receivedBytes: UInt64
@@ -33,6 +36,12 @@ public struct BackendStatistics: Sendable, Equatable {
     public var checkFailures: UInt64
     /// Nil before the first.
     public var lastCheck: CheckResult?
+    /// Whether failures of its traffic have taken it out.
+    public var isEjected: Bool
+    /// Times that they have, ever.
+    public var ejections: UInt64
+    /// Nil before the first.
+    public var lastFailure: TrafficFailure?
 }
 
 extension BackendStatistics {
@@ -40,7 +49,7 @@ extension BackendStatistics {
     public static func none(of configuration: BackendConfiguration) -> BackendStatistics {
         BackendStatistics(
             configuration: configuration, isUp: false, sentBytes: 0, receivedBytes: 0, errors: 0, connections: 0,
-            active: 0, checkSuccesses: 0, checkFailures: 0
+            active: 0, checkSuccesses: 0, checkFailures: 0, isEjected: false, ejections: 0, lastFailure: nil
         )
     }
 
@@ -59,7 +68,10 @@ extension BackendStatistics {
             if let check = part.lastCheck, check.endedAtMilliseconds >= sum.lastCheck?.endedAtMilliseconds ?? 0 {
                 sum.lastCheck = check
             }
+            sum.ejections += part.ejections
+            sum.lastFailure = part.lastFailure ?? sum.lastFailure
         }
+        sum.isEjected = !parts.isEmpty && parts.allSatisfy(\.isEjected)
         return sum
     }
 }

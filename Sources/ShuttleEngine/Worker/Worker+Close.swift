@@ -50,6 +50,9 @@ extension Worker where Ring: ~Copyable {
         giveBackPipe(slot, from: .upstream)
         leaveStarved(index)
         timers.clear(index)
+        if slot.pointee.session.resetBy == .upstream, !slot.pointee.session.flow(from: .upstream).hasReceived {
+            blameBackend(of: slot, for: .reset)
+        }
         // Counted last: whoever sees the gauge fall sees every byte.
         releaseBackend(slot)
         slot.pointee.serviceCounters.pointee.active.addAsOnlyWriter(-1)

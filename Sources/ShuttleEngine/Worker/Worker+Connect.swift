@@ -111,6 +111,7 @@ extension Worker where Ring: ~Copyable {
         if !isOwnFault {
             slot.pointee.backendCounters?.pointee.errors.addAsOnlyWriter(1)
             slot.pointee.serviceCounters.pointee.errors.addAsOnlyWriter(1)
+            if !wasCutShort(code, slot) { blameBackend(of: slot, for: Self.failure(code)) }
         }
         releaseBackend(slot)
         if slot.pointee.retriesLeft > 0, now < slot.pointee.retryDeadline,
@@ -122,6 +123,30 @@ extension Worker where Ring: ~Copyable {
         // Besides the failed connects: a client for whom no backend was usable.
         slot.pointee.serviceCounters.pointee.errors.addAsOnlyWriter(1)
         closeStart(index, resetDownstream: false, resetUpstream: false)
+    }
+
+    /// A further try that ran into the bound on all of them may have been given no time to speak of.
+    private func wasCutShort(_ code: Int32, _ slot: UnsafeMutablePointer<SessionSlot>) -> Bool {
+        code == ETIMEDOUT && slot.pointee.tried.count > 1
+            && slot.pointee.connectDeadline == slot.pointee.retryDeadline
+    }
+
+    private static func failure(_ code: Int32) -> TrafficFailure {
+        switch code {
+        case ECONNREFUSED: .refused
+        case ETIMEDOUT: .timedOut
+        case EHOSTUNREACH, ENETUNREACH, EHOSTDOWN, ENETDOWN: .unreachable
+        case ECONNRESET: .reset
+        default: .other
+        }
+    }
+
+    /// Tells the control thread of a failure. It looks by itself, so that a burst costs it no more than one.
+    func blameBackend(of slot: UnsafeMutablePointer<SessionSlot>, for failure: TrafficFailure) {
+        guard let backend = slot.pointee.backend else { return }
+        backend.pointee.failures.count(failure)
+        slot.pointee.service.pointee.hasNewFailures.store(true, ordering: .releasing)
+        link.pointee.hasNewFailures.store(true, ordering: .releasing)
     }
 
     /// By the newest configuration of the session's service; the one it was accepted under may be gone.

@@ -14,6 +14,8 @@ struct WorkerLink: ~Copyable {
     let hasEnded = Atomic<Bool>(false)
     /// Written by the worker.
     let sessions = Atomic<Int>(0)
+    /// Failures of backends since the control thread looked. Set by the worker, taken by control.
+    let hasNewFailures = Atomic<Bool>(false)
     /// Completions for slots that were given to somebody else. Written by the worker.
     let staleCompletions = Atomic<UInt64>(0)
     /// Receives that found no buffer. Written by the worker.

@@ -67,6 +67,7 @@ enum StatisticsEncoder {
                 case .errors: writer.value(service.errors)
                 case .connections: writer.value(service.connections)
                 case .active: writer.value(service.active)
+                case .panics: writer.value(service.panics)
                 }
             }
             writer.list("backends") { writer in
@@ -102,6 +103,10 @@ enum StatisticsEncoder {
                     if let check = backend.lastCheck {
                         writer.member(name, Timestamp.text(milliseconds: check.endedAtMilliseconds))
                     }
+                case .ejected: writer.member(name, backend.isEjected)
+                case .ejections: writer.member(name, backend.ejections)
+                case .lastFailure:
+                    if let failure = backend.lastFailure { writer.member(name, failure.reason) }
                 }
             }
             if let name = report.name {

@@ -14,6 +14,8 @@ enum ServiceStatisticsField: String, CaseIterable {
     /// Accepted ever.
     case connections
     case active
+    /// Times that a backend was let stay although its traffic fails.
+    case panics
 }
 
 /// What statistics say of a backend, beside its configuration. A new case is known on input as well.
@@ -34,6 +36,11 @@ enum BackendStatisticsField: String, CaseIterable {
     case checkDurationMicroseconds = "check_duration_microseconds"
     /// When it ended.
     case checkLast = "check_last"
+    /// Whether failures of its traffic have taken it out.
+    case ejected
+    case ejections
+    /// The reason of its last failure in traffic; absent before the first.
+    case lastFailure = "last_failure"
 }
 
 /// What statistics say of a backend whose address has a name. A new case is known on input as well.

@@ -9,7 +9,7 @@ import Testing
             ServiceConfiguration.fields.map(\.name) == [
                 "name", "address", "balance", "check_interval", "fall", "rise", "client_timeout", "server_timeout",
                 "connect_timeout", "retries", "retry_timeout", "resolve_interval", "check",
-                "backends",
+                "passive", "backends",
             ]
         )
         #expect(ServiceConfiguration.fields.filter(\.isRequired).map(\.name) == ["name", "address"])
@@ -19,7 +19,7 @@ import Testing
     @Test func backendFields() {
         #expect(
             BackendConfiguration.fields.map(\.name) == [
-                "name", "address", "check_address", "weight", "max_connections", "backup", "state",
+                "name", "address", "check_address", "weight", "max_connections", "backup", "state", "passive",
             ]
         )
         #expect(BackendConfiguration.fields.filter(\.isRequired).map(\.name) == ["name", "address"])
@@ -63,6 +63,7 @@ import Testing
         let service = Dictionary(uniqueKeysWithValues: ServiceConfiguration.fields.map { ($0.name, $0.requirement) })
         #expect(service["fall"] == "an integer from 1 to 1000")
         #expect(service["connect_timeout"] == "an integer from 1 to 3600000 (milliseconds)")
+        #expect(service["passive"] == "an object with the fields failures, window and down_time")
         #expect(service["balance"] == "\"RR\" or \"LC\"")
         #expect(service["backends"] == "a list of backends")
         #expect(service["name"] == "a string of 1 to 128 characters out of A-Z a-z 0-9 _ . : -")

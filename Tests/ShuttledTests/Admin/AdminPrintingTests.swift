@@ -26,7 +26,10 @@ import Testing
           "check_status": "fail",
           "check_reason": "expected \\"+PONG\\", got \\"-LOADING\\"",
           "check_duration_microseconds": 28,
-          "check_last": "2025-11-26T00:00:00.029Z"
+          "check_last": "2025-11-26T00:00:00.029Z",
+          "ejected": true,
+          "ejections": 30,
+          "last_failure": "connect timed out"
         }
 
         """
@@ -44,14 +47,13 @@ import Testing
         )
         let printed = StatisticsEncoder.bytes(of: report)
         let more = """
-              "check_last": "2025-11-26T00:00:00.029Z",
+              "last_failure": "connect timed out",
               "resolved_address": "10.0.0.1:80",
               "resolve_error": "it is gone",
               "resolve_time": "2001-09-09T01:46:40.000Z"
 
             """
-        let last = "  \"check_last\": \"2025-11-26T00:00:00.029Z\"\n"
-        #expect(text(printed) == Self.backend.replacing(last, with: more))
+        #expect(text(printed) == Self.backend.replacing("  \"last_failure\": \"connect timed out\"\n", with: more))
         #expect(try ConfigurationDecoder.backend(parsing: printed) == report.configuration)
         report.name = NameReport(resolvedAddress: "", outcome: NameReport.Outcome())
         #expect(text(StatisticsEncoder.bytes(of: report)).contains("\"resolve_error\": \"\""))
@@ -83,6 +85,13 @@ import Testing
         #expect(try ConfigurationDecoder.backend(parsing: StatisticsEncoder.bytes(of: readable)) == written)
     }
 
+    /// Before the first failure there is no reason.
+    @Test func statisticsOfABackendWithoutFailures() {
+        var statistics = FakeControl.statistics(of: FakeControl.web).backends[0]
+        statistics.statistics.lastFailure = nil
+        #expect(!text(StatisticsEncoder.bytes(of: statistics)).contains("last_failure"))
+    }
+
     @Test func statisticsOfAService() {
         let expected = """
             {
@@ -100,6 +109,7 @@ import Testing
               "errors": 13,
               "connections": 14,
               "active": 15,
+              "panics": 16,
               "backends": [
                 {
                   "name": "one",
@@ -117,7 +127,10 @@ import Testing
                   "check_status": "fail",
                   "check_reason": "expected \\"+PONG\\", got \\"-LOADING\\"",
                   "check_duration_microseconds": 28,
-                  "check_last": "2025-11-26T00:00:00.029Z"
+                  "check_last": "2025-11-26T00:00:00.029Z",
+                  "ejected": true,
+                  "ejections": 30,
+                  "last_failure": "connect timed out"
                 }
               ]
             }

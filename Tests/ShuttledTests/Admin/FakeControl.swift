@@ -121,6 +121,7 @@ final class FakeControl: AdminControl {
         ServiceReport(
             ServiceStatistics(
                 configuration: service, sentBytes: 11, receivedBytes: 12, errors: 13, connections: 14, active: 15,
+                panics: 16,
                 backends: service.backends.map {
                     BackendStatistics(
                         configuration: $0, isUp: true, sentBytes: 21, receivedBytes: 22, errors: 23, connections: 24,
@@ -128,7 +129,8 @@ final class FakeControl: AdminControl {
                         lastCheck: CheckResult(
                             status: .fail, reason: #"expected "+PONG", got "-LOADING""#, durationMicroseconds: 28,
                             endedAtMilliseconds: 1_764_115_200_029
-                        )
+                        ),
+                        isEjected: true, ejections: 30, lastFailure: .timedOut
                     )
                 }
             )

@@ -89,6 +89,11 @@ enum ConfigurationFixtures {
             "connect_timeout": 1000,
             "retries": 7,
             "retry_timeout": 3000,
+            "passive": {
+              "failures": 0,
+              "window": 10000,
+              "down_time": 20000
+            },
             "backends": []
           },
           {
@@ -109,7 +114,12 @@ enum ConfigurationFixtures {
                 "weight": 5,
                 "max_connections": 100,
                 "backup": true,
-                "state": "drain"
+                "state": "drain",
+                "passive": {
+                  "failures": 5,
+                  "window": 10000,
+                  "down_time": 10000
+                }
               },
               {
                 "name": "a2",
@@ -124,7 +134,16 @@ enum ConfigurationFixtures {
         """
 
     /// What `everyField` says.
-    static let everyFieldServices = [
+    static let everyFieldServices = {
+        var services = servicesWithoutPassive
+        services[0].passive.failures = 0
+        services[0].passive.downTimeMilliseconds = 20_000
+        services[1].backends[0].passive = PassiveConfiguration()
+        return services
+    }()
+
+    /// What it says, but for `passive`.
+    private static let servicesWithoutPassive = [
         ServiceConfiguration(
             name: "mail", address: ":25", balance: .leastConnections, checkIntervalMilliseconds: 0, fall: 3, rise: 4,
             clientTimeoutMilliseconds: 60000, serverTimeoutMilliseconds: 70000, connectTimeoutMilliseconds: 1000,

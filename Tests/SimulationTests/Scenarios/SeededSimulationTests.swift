@@ -72,12 +72,13 @@ import Testing
         #expect(met.backups > 10)
         #expect(met.full > 10)
         #expect(met.atTheLimit > 10)
+        #expect(met.ejections > 3)
     }
 
     /// Every mishap of splicing, each often enough that it is no accident.
     @Test func seedsMeetEveryMishapOfSplicing() {
         var counts = SplicingCoverage().counts
-        for seed in UInt64(1)...300 {
+        for seed in UInt64(1)...400 {
             let simulation = Simulation(.seeded(seed), seed: seed)
             _ = simulation.run()
             for (index, entry) in simulation.network.splicing.counts.enumerated() { counts[index].count += entry.count }
@@ -98,6 +99,7 @@ import Testing
         var backups = 0
         var full = 0
         var atTheLimit = 0
+        var ejections = 0
 
         mutating func note(_ simulation: Simulation) {
             let ledger = simulation.network.ledger
@@ -107,6 +109,7 @@ import Testing
             backups += simulation.choicesMet.backups
             full += simulation.choicesMet.full
             atTheLimit += simulation.choicesMet.atTheLimit
+            ejections += simulation.control.ejections
             severalRings += simulation.rings.count > 1 ? 1 : 0
             epochs += simulation.control.epoch
             reusedSlots += ledger.sessions.count { $0.generation > 1 }

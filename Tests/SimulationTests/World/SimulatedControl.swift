@@ -31,6 +31,7 @@ struct ServicePlan: Equatable {
     var connectTimeout = 1000
     var retries = 2
     var retryTimeout = 0
+    var passive = PassiveConfiguration()
 
     func idleLimits() -> IdleLimits { IdleLimits(client: clientTimeout, server: serverTimeout) }
 }
@@ -103,6 +104,7 @@ final class SimulatedControl {
     private(set) var backends: [TrackedBackend] = []
     private(set) var serviceRecords: [(name: String, record: UnsafeMutablePointer<ServiceRecord>)] = []
     private(set) var isSettled = true
+    private(set) var ejections = 0
     /// The largest limit that a backend's port ever had; 0 where it was without one.
     private(set) var connectionsMaxEver: [UInt16: Int] = [:]
 
@@ -189,10 +191,32 @@ final class SimulatedControl {
     }
 
     func setHealth(_ backend: TrackedBackend, isUp: Bool) {
-        guard backend.record.pointee.isUp.exchange(isUp, ordering: .relaxed) != isUp,
+        backend.record.pointee.isCheckedUp = isUp
+        guard backend.record.pointee.updateUp(),
             let index = plans.firstIndex(where: { $0.name == backend.service })
         else { return }
         network.log.note(network.now, "the backend at port % is up: %", Int(backend.port), isUp ? 1 : 0)
+        renew(index)
+        publish()
+    }
+
+    /// Looks at what traffic has met, as Engine does when its caller says so.
+    func judgeTraffic() {
+        var isStale = false
+        for index in compiled.indices {
+            for change in compiled[index].judgeTraffic(at: network.now) {
+                guard let backend = compiled[index].backendRecord(named: change.backend) else { continue }
+                let port = Int(backend.pointee.address.pointee.port)
+                network.log.note(network.now, "the backend at port % is ejected: %", port, change.isEjected ? 1 : 0)
+                if change.isEjected { ejections += 1 }
+                renew(index)
+                isStale = true
+            }
+        }
+        if isStale { publish() }
+    }
+
+    private func renew(_ index: Int) {
         let old = compiled[index]
         let shares = CompiledService.shares(old.configuration, old.backends)
         let renewed = CompiledService(
@@ -204,7 +228,6 @@ final class SimulatedControl {
         )
         compiled[index] = renewed
         for (port, service) in compiledByPort where service === old { compiledByPort[port] = renewed }
-        publish()
     }
 
     // MARK: What is
@@ -302,7 +325,7 @@ final class SimulatedControl {
     private func compile(_ plan: ServicePlan, _ unchanged: Int?) -> CompiledService {
         let previous = compiled.first { $0.configuration.name == plan.name }
         if unchanged != nil, let previous { return previous }
-        let configuration = ServiceConfiguration(
+        var configuration = ServiceConfiguration(
             name: plan.name,
             address: "127.0.0.1:\(plan.port)",
             backends: plan.backends.map {
@@ -322,6 +345,7 @@ final class SimulatedControl {
             retries: plan.retries,
             retryTimeoutMilliseconds: plan.retryTimeout
         )
+        configuration.passive = plan.passive
         let records = plan.backends.map { tracked(plan.name, $0).record }
         let shares = CompiledService.shares(configuration, records)
         let keepsTurn = previous?.backends == records && previous?.rotationShares == shares
