@@ -186,6 +186,8 @@ extension BenchmarkRing: RingOperations {
         .success(enterKernelToOpenSocket(kernel))
     }
 
+    mutating func wake(_ waker: RingWaker) -> Bool { true }
+    func peerAddress(of socket: Int32) -> SocketAddress? { nil }
     mutating func keepAlive(_ socket: Int32, _ keepalive: Keepalive) {}
     mutating func setUserTimeout(_ socket: Int32, milliseconds: UInt32) {}
     mutating func acceptNow(on listener: Int32) -> CallResult { .failure(SystemCallError(code: EAGAIN)) }
@@ -194,7 +196,6 @@ extension BenchmarkRing: RingOperations {
     mutating func close(_ socket: Int32, reset: Bool) { submit(.close, socket, 0, .close) }
     @inline(__always)
     mutating func closeNow(_ socket: Int32, reset: Bool) { submit(.close, socket, 0, .close) }
-    func peerAddress(of socket: Int32) -> SocketAddress? { nil }
     func unacknowledgedBytes(_ socket: Int32) -> Int { 0 }
     func acknowledgedBytes(_ socket: Int32) -> UInt64 { 0 }
     func millisecondsSinceSent(_ socket: Int32) -> UInt64 { 0 }

@@ -33,7 +33,9 @@ struct EngineBenchmark {
         let kernel = UnsafeMutablePointer<BenchmarkKernel>.allocate(capacity: 1)
         kernel.initialize(to: BenchmarkKernel(scenario))
         let link = UnsafeMutablePointer<WorkerLink>.allocate(capacity: 1)
-        link.initialize(to: WorkerLink())
+        link.initialize(to: WorkerLink(sessionCapacity: 4096, waker: RingWaker(ring: -1, event: -1)))
+        let links = UnsafeMutableBufferPointer<UnsafeMutablePointer<WorkerLink>>.allocate(capacity: 1)
+        links.initializeElement(at: 0, to: link)
         // Nothing is taken down: the process ends with the run.
         let snapshot = Unmanaged.passRetained(snapshot(of: scenario)).takeUnretainedValue()
         _ = link.pointee.mailbox.put(snapshot.view)
@@ -41,6 +43,7 @@ struct EngineBenchmark {
             ring: BenchmarkRing(kernel: kernel),
             index: 0,
             link: link,
+            links: UnsafeBufferPointer(links),
             sessionCapacity: 4096,
             splicePolicy: scenario.splicePolicy
         )

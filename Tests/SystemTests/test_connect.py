@@ -28,9 +28,8 @@ def test_a_refused_connect_goes_to_the_next_backend(stage: Stage) -> None:
     """Case 16: the client sees one connection, served; the refusals are counted at the backend that refused."""
     address = free_address()
     refusing, good = stage.add(Refusing()), stage.add(Named("good"))
-    shuttled = stage.shuttled(
-        [service("web", address, [backend("bad", refusing.address), backend("good", good.address)])]
-    )
+    backends = [backend("bad", refusing.address), backend("good", good.address)]
+    shuttled = stage.shuttled([service("web", address, backends, passive={"failures": 0})])
     count = 40
     assert [stage.name_at(address) for _ in range(count)] == ["good"] * count
     shuttled.wait_idle()
@@ -55,7 +54,7 @@ def test_a_connect_that_hangs_is_given_up_in_time_and_loses_nothing(stage: Stage
     address = free_address()
     hole, echo = stage.add(Blackhole()), stage.add(Echo())
     backends = [backend("hole", hole.address), backend("echo", echo.address)]
-    shuttled = stage.shuttled([service("web", address, backends, connect_timeout=300)])
+    shuttled = stage.shuttled([service("web", address, backends, connect_timeout=300, passive={"failures": 0})])
     waited = []
     for _ in range(10):
         watch = Stopwatch()

@@ -134,13 +134,30 @@ def test_an_unknown_field_is_refused_with_the_nearest_known_one(
         serving.admin.put(path, body).problem(400).points_to(f"/{field}").says(field, meant)
 
 
-@pytest.mark.parametrize("field", ["network", "max_connections", "check", "routes", "allow", "maintenance"])
+@pytest.mark.parametrize("field", ["network", "routes", "allow"])
 def test_fields_of_capabilities_that_are_not_there_are_refused(
     serving: Shuttled, unchanged: Unchanged, field: str
 ) -> None:
     """A field that is dropped silently would be a limit that does not hold. (Goes when the capability comes.)"""
     with unchanged:
         serving.admin.put("/web", {"address": free_address(), field: None}).problem(400).points_to(f"/{field}")
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointer", "words"),
+    [
+        ({"queue_limit": 5}, "/queue_limit", ["max_connections"]),
+        ({"max_connections": 5, "queue_timeout": 100}, "/queue_timeout", ["queue_limit"]),
+        ({"queue_limit": 5, "max_connections_per_client": 1}, "/queue_limit", ["max_connections"]),
+    ],
+)
+def test_limits_that_make_no_sense_together_are_refused_with_the_reason(
+    serving: Shuttled, unchanged: Unchanged, fields: dict[str, int], pointer: str, words: list[str]
+) -> None:
+    body = service("web", free_address(), [backend("ok", "127.0.0.1:80")], **fields)
+    with unchanged:
+        serving.admin.put("/web", body).problem(400).points_to(pointer).says(*words)
+        serving.admin.put("/config", [body]).problem(400).points_to(f"/0{pointer}")
 
 
 def test_null_is_refused(serving: Shuttled, unchanged: Unchanged) -> None:

@@ -11,11 +11,14 @@ struct BackendRecord: ~Copyable {
     let identifier: UInt32
     /// Stays in place as long as the record: operations point to it.
     let address: UnsafePointer<SocketAddress>
-    /// Set by the control thread; a backend that is not up gets nothing new.
+    /// Set by the control thread: checks call it up, and traffic has not taken it out. A backend that is not up gets
+    /// nothing new.
     let isUp = Atomic<Bool>(true)
     /// Whether the newest configuration limits its sessions: then a place is free only once its socket is closed. Set
     /// by the control thread.
     let isLimited = Atomic<Bool>(false)
+    /// Written by every ring.
+    let failures = TrafficFailures()
     /// Sessions on all rings, those still connecting included: what limits and least connections go by.
     let active = Atomic<Int>(0)
     let counters: CounterBlocks
@@ -24,6 +27,10 @@ struct BackendRecord: ~Copyable {
     /// Written and read by the control thread only.
     var checkSuccesses: UInt64 = 0
     var checkFailures: UInt64 = 0
+    /// What checks say; as above.
+    var isCheckedUp = true
+    /// What traffic says; as above.
+    var passive = PassiveTracker()
     /// Nil before the first; as above.
     var lastCheck: CheckResult?
 
@@ -37,6 +44,13 @@ struct BackendRecord: ~Copyable {
 
     deinit {
         address.deallocate()
+    }
+
+    /// Makes `isUp` what checks and traffic say together; false where it is that already.
+    @discardableResult
+    func updateUp() -> Bool {
+        let isUp = isCheckedUp && !passive.isEjected
+        return self.isUp.exchange(isUp, ordering: .relaxed) != isUp
     }
 
     /// Adds a session if no other ring was faster since `expected` was read.
@@ -66,13 +80,27 @@ struct BackendRecord: ~Copyable {
     /// The last thing a session does with a record.
     @inline(__always)
     func release() {
-        active.wrappingSubtract(1, ordering: .releasing)
+        active.wrappingSubtract(1, ordering: .sequentiallyConsistent)
     }
 }
 
 /// A service as long as its name stays the same. Its totals are its own: removing a backend does not lower them.
 struct ServiceRecord: ~Copyable {
     let counters: CounterBlocks
+    /// Failures of its backends since the control thread looked; set by rings, taken by the control thread.
+    let hasNewFailures = Atomic<Bool>(false)
+    /// Written and read by the control thread only: times that a backend was let stay although traffic spoke against it.
+    var panics: UInt64 = 0
+    /// When time by itself may change what traffic leads to; as above.
+    var nextJudgement = UInt64.max
+    /// Sessions that have a place, on all rings: counted always, so that a limit that is set is exact at once.
+    let occupied = Atomic<Int>(0)
+    /// Set by the control thread: some limit is set, so a place is given back only once its connections are closed.
+    let isLimited = Atomic<Bool>(false)
+    /// Where the service's table was last found in a snapshot.
+    let tableHint = Atomic<Int>(0)
+    let queue = WaitingQueue()
+    let clients = ClientCounts()
     /// Set by the control thread whenever the service is compiled; what it points to is freed when no ring can still
     /// read it, as all of a compiled service is. A worker reads it anew for every connect. The bits of the pointer, 0 for
     /// none.
@@ -80,6 +108,34 @@ struct ServiceRecord: ~Copyable {
 
     init(workerCount: Int) {
         counters = CounterBlocks(workerCount: workerCount)
+    }
+
+    /// Takes a place without asking for a limit.
+    @inline(__always)
+    func occupy() {
+        occupied.wrappingAdd(1, ordering: .relaxed)
+    }
+
+    /// Takes a place below the limit, 0 for none. Never added and taken back: `limit` is never exceeded.
+    func occupy(below limit: Int) -> Bool {
+        guard limit > 0 else {
+            occupy()
+            return true
+        }
+        var present = occupied.load(ordering: .relaxed)
+        while present < limit {
+            let result = occupied.weakCompareExchange(
+                expected: present, desired: present + 1, ordering: .acquiringAndReleasing)
+            if result.exchanged { return true }
+            present = result.original
+        }
+        return false
+    }
+
+    /// Before the queue is looked at: see `WaitingQueue.count`.
+    @inline(__always)
+    func vacate() {
+        occupied.wrappingSubtract(1, ordering: .sequentiallyConsistent)
     }
 
     @inline(__always)

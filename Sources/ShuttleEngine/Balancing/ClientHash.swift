@@ -1,4 +1,4 @@
-// Owns the hashes that choices go by: of a client's address, and of a backend's name.
+// Owns the hash of a client's address, which its backend is chosen by.
 
 /// Hashes that are the same in every process, so that several shuttles give a client to the same backend.
 enum ClientHash {
@@ -17,12 +17,7 @@ enum ClientHash {
         return mixed(hash)
     }
 
-    /// SplitMix64's output function: every bit depends on every bit.
+    /// Every bit depends on every bit, and 0 is no exception.
     @inline(__always)
-    static func mixed(_ value: UInt64) -> UInt64 {
-        var value = value &+ 0x9e37_79b9_7f4a_7c15
-        value = (value ^ (value >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        value = (value ^ (value >> 27)) &* 0x94d0_49bb_1331_11eb
-        return value ^ (value >> 31)
-    }
+    static func mixed(_ value: UInt64) -> UInt64 { SplitMix.mixed(value &+ SplitMix.step) }
 }

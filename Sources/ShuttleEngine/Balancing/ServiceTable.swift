@@ -42,6 +42,9 @@ struct ServiceTable {
     let hashPlaces: UnsafeBufferPointer<UInt16>
     let backupHashPlaces: UnsafeBufferPointer<UInt16>
     let timeouts: SessionTimeouts
+    let limits: ServiceLimits
+    /// Whether `limits` ask anything of a client that comes.
+    let isLimited: Bool
     let lifetime: LifetimeLimit
     /// Whether the first end of a stream closes both sides.
     let closesAtFirstEnd: Bool

@@ -24,6 +24,8 @@ public struct BackendConfiguration: Equatable, Hashable, Sendable {
     /// Used only when no backend that is not a backup can be used.
     public var isBackup: Bool
     public var state: BackendState
+    /// In place of the service's, which holds where this is nil.
+    public var passive: PassiveConfiguration?
 
     public init(
         name: String,

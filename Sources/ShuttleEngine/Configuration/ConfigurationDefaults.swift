@@ -8,12 +8,15 @@ public enum ConfigurationDefaults {
     public static let connectTimeoutMilliseconds = 5000
     public static let weight = 1
     public static let retries = 2
-    public static let checkPath = "/"
-    public static let checkStatus = "200-399"
-    public static let checkTimeoutMilliseconds = 5000
+    public static let passiveFailures = 5
+    public static let passiveWindowMilliseconds = 10_000
+    public static let passiveDownTimeMilliseconds = 10_000
     public static let keepaliveIdleMilliseconds = 60_000
     public static let keepaliveIntervalMilliseconds = 10_000
     public static let keepaliveCount = 6
+    public static let checkPath = "/"
+    public static let checkStatus = "200-399"
+    public static let checkTimeoutMilliseconds = 5000
 }
 
 /// Ranges of fields and sizes; every bound of the configuration has its name here.
@@ -48,6 +51,10 @@ public enum ConfigurationRanges {
     /// A session remembers each backend it has tried.
     public static let retries = 0...7
     public static let retryTimeoutMilliseconds = 0...3_600_000
+    public static let passiveFailures = 0...1_000_000
+    public static let passiveTimeMilliseconds = 1...86_400_000
+    /// Each has a few bytes of memory, which is touched when it is used.
+    public static let queueLimit = 0...1_000_000
     public static let nameLength = 1...128
     public static let port = 1...65535
     public static let backendsPerService = 0...4096

@@ -60,7 +60,12 @@ extension ServiceConfiguration: ConfigurationObject {
             "resolve_interval",
             .milliseconds(\.resolveIntervalMilliseconds, ConfigurationRanges.resolveIntervalMilliseconds)
         ),
-        .init("check", .object(\.check)),
+        .init("passive", .object(\.passive)),
+        .init("max_connections", .integer(\.connectionsMax, ConfigurationRanges.connectionsMax)),
+        .init("max_connections_per_client", .integer(\.connectionsPerClientMax, ConfigurationRanges.connectionsMax)),
+        .init("queue_limit", .integer(\.queueLimit, ConfigurationRanges.queueLimit)),
+        .init("queue_timeout", .milliseconds(\.queueTimeoutMilliseconds, ConfigurationRanges.timeoutMilliseconds)),
+        .init("maintenance", .boolean(\.isInMaintenance)),
         .init("half_close", .boolean(\.halfClose)),
         .init(
             "half_close_timeout",
@@ -72,6 +77,7 @@ extension ServiceConfiguration: ConfigurationObject {
         .init("user_timeout", .milliseconds(\.userTimeoutMilliseconds, ConfigurationRanges.timeoutMilliseconds)),
         .init("source_address", .texts(\.sourceAddresses, sourceAddressRule)),
         .init("drain_timeout", .milliseconds(\.drainTimeoutMilliseconds, ConfigurationRanges.timeoutMilliseconds)),
+        .init("check", .object(\.check)),
         .init(backendsName, .backends(\.backends), .always),
     ]
 
@@ -100,6 +106,7 @@ extension BackendConfiguration: ConfigurationObject {
         .init("max_connections", .integer(\.connectionsMax, ConfigurationRanges.connectionsMax)),
         .init("backup", .boolean(\.isBackup)),
         .init("state", .choice(\.state)),
+        .init("passive", .object(\.passive)),
     ]
 
     public static let blank = BackendConfiguration(name: "", address: "")

@@ -16,7 +16,7 @@ public struct ConfigurationRule<Object>: Sendable {
 }
 
 extension ServiceConfiguration {
-    /// Of the service's own fields: a backend can be changed by itself, and is then checked by itself.
+    /// Checked as well when a backend is changed by itself, since they may be about what its backends have.
     public static let rules: [ConfigurationRule<ServiceConfiguration>] = [
         ConfigurationRule("resolve_interval") { service in
             let interval = service.resolveIntervalMilliseconds
@@ -26,6 +26,17 @@ extension ServiceConfiguration {
             }
             return "\"resolve_interval\" is \(interval), which would ask DNS servers too often; it must be \(least) "
                 + "(milliseconds) at least, or 0 for the time to live of their answers"
+        },
+        ConfigurationRule("queue_limit", "max_connections") { service in
+            guard service.queueLimit > 0, !service.isAnyPlaceLimited else { return nil }
+            return
+                "\"queue_limit\" is \(service.queueLimit), but nobody would ever wait: neither the service nor any of "
+                + "its backends has \"max_connections\"; set one, or leave \"queue_limit\" out"
+        },
+        ConfigurationRule("queue_timeout", "queue_limit") { service in
+            guard service.queueTimeoutMilliseconds > 0, service.queueLimit == 0 else { return nil }
+            return "\"queue_timeout\" is \(service.queueTimeoutMilliseconds), but the service has no queue; "
+                + "set \"queue_limit\", or leave \"queue_timeout\" out"
         },
         .init("half_close_timeout", "half_close") { service in
             service.halfCloseTimeoutMilliseconds == 0 || service.halfClose
@@ -40,6 +51,9 @@ extension ServiceConfiguration {
                     + "give one, or leave the jitter out"
         },
     ]
+
+    /// The sessions of the service, or those of one of its backends, are limited.
+    private var isAnyPlaceLimited: Bool { connectionsMax > 0 || backends.contains { $0.connectionsMax > 0 } }
 }
 
 extension BackendConfiguration {

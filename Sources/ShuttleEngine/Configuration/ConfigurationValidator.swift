@@ -27,6 +27,16 @@ public enum ConfigurationValidator {
         return check.issues
     }
 
+    /// What the rules say of a service in which a backend was changed by itself; the rest is valid. The issues are with
+    /// the whole of what was sent.
+    public static func combinationIssues(
+        in service: ServiceConfiguration, pointer: String
+    ) -> [ConfigurationIssue] {
+        ServiceConfiguration.rules.compactMap { rule in
+            rule.problem(service).map { ConfigurationIssue(pointer: pointer, detail: $0) }
+        }
+    }
+
     /// The issue of a list that has `count` entries, or nil when that is not too many.
     public static func countIssue(
         _ count: Int, of objectName: String, max countMax: Int, pointer: String

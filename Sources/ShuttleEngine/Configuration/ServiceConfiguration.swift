@@ -42,8 +42,18 @@ public struct ServiceConfiguration: Equatable, Hashable, Sendable {
     public var retryTimeoutMilliseconds: Int
     /// Milliseconds until the host names of backends are resolved again; 0 means by the time to live of the answers.
     public var resolveIntervalMilliseconds: Int
-    /// What a check does once it has connected.
-    public var check: CheckConfiguration
+    /// When failures of real traffic take a backend out.
+    public var passive = PassiveConfiguration()
+    /// Sessions of the service at a time; 0 means no limit.
+    public var connectionsMax: Int
+    /// Sessions at a time from one client address; 0 means no limit.
+    public var connectionsPerClientMax: Int
+    /// Clients that may wait for a place beyond the limits; 0 means none.
+    public var queueLimit: Int
+    /// Longest wait for a place in milliseconds; 0 means as long as it takes.
+    public var queueTimeoutMilliseconds: Int
+    /// Nothing new is accepted.
+    public var isInMaintenance: Bool
     /// Whether one direction of a session may go on when the other has ended; else the first end closes both sides.
     public var halfClose = true
     /// Longest inactivity in milliseconds of the direction that remains when the other has ended; 0 means no limit.
@@ -60,6 +70,8 @@ public struct ServiceConfiguration: Equatable, Hashable, Sendable {
     public var drainTimeoutMilliseconds = 0
     /// Addresses that connections to backends come from, in turn; none leaves it to the kernel.
     public var sourceAddresses: [String] = []
+    /// What a check does once it has connected.
+    public var check: CheckConfiguration
 
     public init(
         name: String,
@@ -75,6 +87,11 @@ public struct ServiceConfiguration: Equatable, Hashable, Sendable {
         retries: Int = ConfigurationDefaults.retries,
         retryTimeoutMilliseconds: Int = 0,
         resolveIntervalMilliseconds: Int = 0,
+        connectionsMax: Int = 0,
+        connectionsPerClientMax: Int = 0,
+        queueLimit: Int = 0,
+        queueTimeoutMilliseconds: Int = 0,
+        isInMaintenance: Bool = false,
         check: CheckConfiguration = CheckConfiguration()
     ) {
         self.name = name
@@ -90,6 +107,11 @@ public struct ServiceConfiguration: Equatable, Hashable, Sendable {
         self.retries = retries
         self.retryTimeoutMilliseconds = retryTimeoutMilliseconds
         self.resolveIntervalMilliseconds = resolveIntervalMilliseconds
+        self.connectionsMax = connectionsMax
+        self.connectionsPerClientMax = connectionsPerClientMax
+        self.queueLimit = queueLimit
+        self.queueTimeoutMilliseconds = queueTimeoutMilliseconds
+        self.isInMaintenance = isInMaintenance
         self.check = check
     }
 }

@@ -26,12 +26,22 @@ struct CounterBlock: ~Copyable {
     let connections = Atomic<UInt64>(0)
     /// Sessions of this worker; the last touch of a record by a session is its decrease.
     let active = Atomic<Int>(0)
+    /// Those of them that wait in the service's queue.
+    let queued = Atomic<Int>(0)
+    /// Clients whose time in the queue was over.
+    let queueTimeouts = Atomic<UInt64>(0)
+    /// Clients for whom the queue had no place.
+    let queueOverflows = Atomic<UInt64>(0)
+    /// Clients closed at once: over the limit where there is no queue, or in maintenance.
+    let refused = Atomic<UInt64>(0)
+    /// Clients closed at once since their address had its share already.
+    let refusedPerClient = Atomic<UInt64>(0)
     /// Sessions that were ended here and not by their peers, by the reason.
     let idleEnds = Atomic<UInt64>(0)
     let halfCloseEnds = Atomic<UInt64>(0)
     let lifetimeEnds = Atomic<UInt64>(0)
     let drainEnds = Atomic<UInt64>(0)
-    private let padding: InlineArray<7, UInt64> = .init(repeating: 0)
+    private let padding: InlineArray<2, UInt64> = .init(repeating: 0)
 
     func countEnd(_ reason: EndReason) {
         switch reason {
@@ -93,10 +103,17 @@ struct CounterBlocks: ~Copyable {
         return total
     }
 
-    /// Sessions on all workers.
+    /// Sessions on all workers, those that wait included.
     var active: Int {
         var total = 0
         for index in 0..<workerCount { total += blocks[index].active.load(ordering: .acquiring) }
+        return total
+    }
+
+    /// Sessions on all workers that wait in the service's queue.
+    var queued: Int {
+        var total = 0
+        for index in 0..<workerCount { total += blocks[index].queued.load(ordering: .acquiring) }
         return total
     }
 }

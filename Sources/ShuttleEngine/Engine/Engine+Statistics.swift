@@ -10,7 +10,9 @@ extension Engine {
         let draining = records.drainingSessions()
         return services.map { service in
             let record = service.table.pointee.record
-            let active = record.pointee.counters.active
+            let queued = record.pointee.counters.queued
+            // Those that have a place: never more than the limit allows.
+            let active = record.pointee.occupied.load(ordering: .acquiring)
             let backends = service.configuration.backends.indices.map { index in
                 Engine.statistics(of: service.backends[index], service.configuration.backends[index])
             }
@@ -21,6 +23,12 @@ extension Engine {
                 errors: record.pointee.counters.sum { $0.errors.load(ordering: .relaxed) },
                 connections: record.pointee.counters.sum { $0.connections.load(ordering: .relaxed) },
                 active: active,
+                panics: record.pointee.panics,
+                queued: queued,
+                refused: record.pointee.counters.sum { $0.refused.load(ordering: .relaxed) },
+                refusedPerClient: record.pointee.counters.sum { $0.refusedPerClient.load(ordering: .relaxed) },
+                queueTimeouts: record.pointee.counters.sum { $0.queueTimeouts.load(ordering: .relaxed) },
+                queueOverflows: record.pointee.counters.sum { $0.queueOverflows.load(ordering: .relaxed) },
                 draining: draining[service.configuration.name] ?? 0,
                 ended: Engine.ends(record.pointee.counters),
                 backends: backends
@@ -67,9 +75,12 @@ extension Engine {
             active: active,
             checkSuccesses: record.pointee.checkSuccesses,
             checkFailures: record.pointee.checkFailures,
-            lastCheck: record.pointee.lastCheck,
+            isEjected: record.pointee.passive.isEjected,
+            ejections: record.pointee.passive.ejections,
+            lastFailure: record.pointee.failures.last,
             draining: record.pointee.drain.isActive ? active : 0,
-            ended: ends(record.pointee.counters)
+            ended: ends(record.pointee.counters),
+            lastCheck: record.pointee.lastCheck
         )
     }
 

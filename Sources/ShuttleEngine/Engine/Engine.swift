@@ -71,13 +71,15 @@ public final class Engine {
     let workers: [WorkerThread]
     let records: RecordRegistry
     private let capacity: SessionCapacity
+    /// Of all workers, for each of them.
+    private let links: UnsafeMutableBufferPointer<UnsafeMutablePointer<WorkerLink>>
     private let listeners = ListenerRegistry()
     private var epoch: Epoch = 0
     /// The newest first in use; older ones until every worker has left them.
     private var snapshots: [Snapshot] = []
     /// In the order of the configuration.
     private(set) var services: [CompiledService] = []
-    private var serviceIndices: [String: Int] = [:]
+    private(set) var serviceIndices: [String: Int] = [:]
     private var keptBackends: Set<RecordRegistry.BackendIdentity> = []
     private var servicesByAddress: [SocketAddress: CompiledService] = [:]
     /// Times that drains have changed.
@@ -85,6 +87,12 @@ public final class Engine {
     /// Some service has, or had, source addresses.
     private var hasSources = false
     private var isRunning = false
+    /// When traffic was last judged, in the caller's milliseconds.
+    var judgedAt: UInt64 = 0
+    /// When time by itself may change what traffic leads to.
+    var nextJudgement = UInt64.max
+    /// Not yet told to the caller.
+    var ejectionChanges: [EjectionChange] = []
 
     /// Creates every ring; no thread runs yet.
     ///
@@ -111,6 +119,8 @@ public final class Engine {
         }
         self.workers = workers
         self.capacity = capacity
+        links = .allocate(capacity: workers.count)
+        _ = links.initialize(from: workers.map(\.link))
         records = RecordRegistry(workerCount: options.ringCount)
         report = EngineReport(
             capabilities: capabilities,
@@ -122,13 +132,14 @@ public final class Engine {
 
     deinit {
         stop()
+        links.deallocate()
     }
 
     /// Starts the ring threads with an empty configuration.
     public func start() {
         precondition(!isRunning)
         isRunning = true
-        for worker in workers { worker.start() }
+        for worker in workers { worker.start(links: UnsafeBufferPointer(links)) }
         publish()
     }
 
@@ -178,6 +189,7 @@ public final class Engine {
         servicesByAddress = Dictionary(
             uniqueKeysWithValues: zip(change.services.map(\.listenAddress), services)
         )
+        judgeTrafficOfNewConfiguration()
         listeners.startClosing(exceptAddresses: Set(servicesByAddress.keys)) { leaving[$0] }
         publish()
         return epoch
@@ -212,42 +224,6 @@ public final class Engine {
         listeners.startClosing(exceptAddresses: []) { servicesByAddress[$0] }
         publish()
         return epoch
-    }
-
-    // MARK: Health
-
-    /// Sets a backend up or down and publishes the new rotation. Unknown names are ignored.
-    public func setHealth(service: String, backend: String, isUp: Bool) {
-        guard let index = serviceIndices[service],
-            let record = services[index].backendRecord(named: backend),
-            record.pointee.isUp.exchange(isUp, ordering: .relaxed) != isUp
-        else { return }
-        let old = services[index]
-        let shares = CompiledService.shares(old.configuration, old.backends)
-        let renewed = CompiledService(
-            configuration: old.configuration,
-            record: old.table.pointee.record,
-            backends: old.backends,
-            rotation: Rotation(shares),
-            rotationShares: shares,
-            reusing: old
-        )
-        services[index] = renewed
-        for (address, compiled) in servicesByAddress where compiled === old { servicesByAddress[address] = renewed }
-        publish()
-    }
-
-    /// Keeps the result of one finished health check, and counts it. Unknown names are ignored.
-    public func recordCheck(service: String, backend: String, result: CheckResult) {
-        guard let index = serviceIndices[service],
-            let record = services[index].backendRecord(named: backend)
-        else { return }
-        record.pointee.lastCheck = result
-        switch result.status {
-        case .success: record.pointee.checkSuccesses += 1
-        case .fail: record.pointee.checkFailures += 1
-        case .inconclusive: break
-        }
     }
 
     // MARK: The end
@@ -308,8 +284,15 @@ public final class Engine {
         )
     }
 
+    /// Puts another table in a service's place; `publish` shows it to the rings.
+    func replace(_ index: Int, by renewed: CompiledService) {
+        let old = services[index]
+        services[index] = renewed
+        for (address, compiled) in servicesByAddress where compiled === old { servicesByAddress[address] = renewed }
+    }
+
     /// Puts the present state into every mailbox.
-    private func publish() {
+    func publish() {
         epoch += 1
         hasSources = hasSources || services.contains { !$0.configuration.sourceAddresses.isEmpty }
         if hasSources {

@@ -388,6 +388,8 @@ extension LinuxRing: RingOperations {
         return opened
     }
 
+    mutating func wake(_ waker: RingWaker) -> Bool { waker.wake() }
+    func peerAddress(of socket: Int32) -> SocketAddress? { SocketAddress.peer(of: socket) }
     mutating func keepAlive(_ socket: Int32, _ keepalive: Keepalive) { Socket.setKeepalive(socket, keepalive) }
     mutating func setUserTimeout(_ socket: Int32, milliseconds: UInt32) {
         Socket.setUserTimeout(socket, milliseconds: milliseconds)
@@ -409,7 +411,6 @@ extension LinuxRing: RingOperations {
         precondition(outcome == 0 || errno != EBADF, "a closed descriptor was closed")
     }
 
-    func peerAddress(of socket: Int32) -> SocketAddress? { SocketAddress.peer(of: socket) }
     func unacknowledgedBytes(_ socket: Int32) -> Int { Socket.unacknowledgedBytes(socket) }
     func acknowledgedBytes(_ socket: Int32) -> UInt64 { Socket.acknowledgedBytes(socket) }
     func millisecondsSinceSent(_ socket: Int32) -> UInt64 { Socket.millisecondsSinceSent(socket) }

@@ -60,6 +60,8 @@ protocol RingOperations: ~Copyable {
     mutating func advance(_ count: Int)
     /// Called when the completion of a deadline was seen.
     mutating func deadlineCame()
+    /// Wakes another ring; `false` when it could not be told.
+    mutating func wake(_ waker: RingWaker) -> Bool
     /// Called when the completion of a wake was seen.
     mutating func rearmWake()
 
@@ -81,6 +83,8 @@ protocol RingOperations: ~Copyable {
     // Sockets; calls that return at once.
     /// A blocking TCP socket for connecting to `address` from `source` (nil: the kernel chooses), options set. `withData`: a send follows as soon as it is
     /// connected, so the handshake's last acknowledgement can travel with it.
+    /// The address a connection comes from; `nil` when it has none, or is gone.
+    func peerAddress(of socket: Int32) -> SocketAddress?
     mutating func openSocket(
         for address: UnsafePointer<SocketAddress>,
         from source: UnsafePointer<SocketAddress>?,
@@ -100,8 +104,6 @@ protocol RingOperations: ~Copyable {
     /// As `close`, and the peer is told before this returns: for a connection that another must not overtake. No
     /// operation on the socket may be prepared or armed.
     mutating func closeNow(_ socket: Int32, reset: Bool)
-    /// Where the peer is; `nil` when it has no address or is gone already. Asked only where a service needs it.
-    func peerAddress(of socket: Int32) -> SocketAddress?
     /// Bytes sent that the peer's kernel has not acknowledged.
     func unacknowledgedBytes(_ socket: Int32) -> Int
     /// A count that grows whenever the peer acknowledges bytes.

@@ -107,7 +107,7 @@ public struct SocketAddress: Sendable {
             var length = socklen_t(buffer.count)
             let address = buffer.baseAddress!
             guard shuttle_peer_address(socket, address, &length) == 0 else { return nil }
-            return SocketAddress(copying: address, length: Int(length))
+            return SocketAddress(copying: address.assumingMemoryBound(to: sockaddr.self), length: Int(length))
         }
     }
 

@@ -43,8 +43,7 @@ struct Session {
     private var isDownstreamEndDistrusted = false
     private var isUpstreamEndDistrusted = false
     private var firstEnd: FirstEnd
-    /// A connect is in flight or being cancelled.
-    private(set) var isConnectInFlight = false
+    private var wait = Wait.none
     /// What the client says on its way to the backend.
     private(set) var upward = Flow()
     /// What the backend says on its way to the client.
@@ -79,6 +78,22 @@ struct Session {
     @inline(__always)
     func flow(from side: Side) -> Flow { side == .downstream ? upward : downward }
 
+    /// What a session that has no backend yet waits for.
+    private enum Wait: UInt8 {
+        case none
+        case queue
+        /// As `queue`, and what its client says is received meanwhile, as much as four buffers hold.
+        case queueWhileReceiving
+        case connect
+    }
+
+    /// A connect is in flight or being cancelled.
+    @inline(__always) var isConnectInFlight: Bool { wait == .connect }
+    /// It waits in its service's queue, or was called out of it and does not know yet.
+    @inline(__always) var isQueued: Bool { wait == .queue || wait == .queueWhileReceiving }
+    /// What its client says is received although it waits.
+    @inline(__always) var isReceivingQueued: Bool { wait == .queueWhileReceiving }
+
     private var isFlushed: Bool { flush == .isDone }
     /// Everything that came before the reset or the first end has been sent to the other side, not yet acknowledged.
     var isAwaitingFlush: Bool { flush == .isAwaited }
@@ -94,7 +109,7 @@ struct Session {
 
     /// Whether no completion of this session is outstanding.
     var isQuiet: Bool {
-        !isConnectInFlight && !upward.isReceiveArmed && !downward.isReceiveArmed && !upward.isSendInFlight
+        !isConnectInFlight && !isQueued && !upward.isReceiveArmed && !downward.isReceiveArmed && !upward.isSendInFlight
             && !downward.isSendInFlight && !upward.isReadinessArmed && !downward.isReadinessArmed
     }
 
@@ -123,18 +138,29 @@ struct Session {
         side == .downstream ? body(&upward) : body(&downward)
     }
 
+    mutating func queued(isReceiving: Bool) {
+        assert(phase == .connecting && !isConnectInFlight)
+        wait = isReceiving ? .queueWhileReceiving : .queue
+    }
+
+    /// It has left the queue, or was called and has heard of it.
+    mutating func leftQueue() {
+        assert(!isConnectInFlight)
+        wait = .none
+    }
+
     mutating func connectSubmitted() {
-        assert(phase == .connecting)
-        isConnectInFlight = true
+        assert(phase == .connecting && !isQueued)
+        wait = .connect
     }
 
     mutating func connectFailed() {
-        isConnectInFlight = false
+        wait = .none
     }
 
     mutating func connected() {
         assert(phase == .connecting)
-        isConnectInFlight = false
+        wait = .none
         phase = .established
         isRelaying = resetBy == nil && !isEnding
     }
@@ -223,11 +249,22 @@ struct Session {
         case .connecting:
             // The connect may succeed while it is being cancelled: then the backend learns the truth as well.
             if resetBy != nil { return .close(resetDownstream: false, resetUpstream: true) }
+            if isQueued { return queuedAction(limits) }
             return receiveAction(from: .downstream, limits)
         case .established:
             if let side = resetBy { return nextAction(afterResetBy: side, limits) }
             return isEnding ? nextActionEnding(limits) : nextActionRelaying(limits)
         }
+    }
+
+    private func queuedAction(_ limits: FlowLimits) -> SessionAction {
+        // Who leaves without having said a word wants nothing any more.
+        if upward.isSourceEnded, !upward.hasReceived {
+            return .close(resetDownstream: false, resetUpstream: false)
+        }
+        guard isReceivingQueued else { return .none }
+        return receiveAction(
+            from: .downstream, FlowLimits(bufferSize: limits.bufferSize, buffers: min(4, limits.buffers)))
     }
 
     @inline(__always)

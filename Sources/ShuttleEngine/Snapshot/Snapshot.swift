@@ -47,6 +47,10 @@ final class CompiledService {
             let entry = CompiledService.entry(of: configuration.backends[index], backend)
             entries.initializeElement(at: index, to: entry)
         }
+        let limits = CompiledService.limits(of: configuration)
+        // Before a ring can let the first one in under them.
+        record.pointee.isLimited.store(limits.isAnyPlaceLimited, ordering: .relaxed)
+        record.pointee.queue.prepare(limit: limits.queueLimit)
         table = .allocate(capacity: 1)
         table.initialize(
             to: ServiceTable(
@@ -70,6 +74,8 @@ final class CompiledService {
                         count: UInt8(configuration.keepalive.count)
                     )
                 ),
+                limits: limits,
+                isLimited: limits.isAny,
                 lifetime: LifetimeLimit(
                     milliseconds: UInt32(configuration.maxLifetimeMilliseconds),
                     jitterPercent: UInt8(configuration.maxLifetimeJitterPercent)
@@ -85,6 +91,17 @@ final class CompiledService {
         entries.deallocate()
         sources?.pointee.deallocate()
         sources?.deallocate()
+    }
+
+    private static func limits(of configuration: ServiceConfiguration) -> ServiceLimits {
+        ServiceLimits(
+            sessionsMax: configuration.connectionsMax,
+            sessionsPerClientMax: configuration.connectionsPerClientMax,
+            queueLimit: configuration.queueLimit,
+            queueTimeoutMilliseconds: UInt64(configuration.queueTimeoutMilliseconds),
+            isInMaintenance: configuration.isInMaintenance,
+            hasBackendLimits: configuration.backends.contains { $0.connectionsMax > 0 }
+        )
     }
 
     func backendRecord(named name: String) -> UnsafeMutablePointer<BackendRecord>? {
@@ -124,7 +141,7 @@ final class CompiledService {
     }
 
     /// Only a backend that is ready gets anything new.
-    private static func weight(of backend: BackendConfiguration) -> Int {
+    static func weight(of backend: BackendConfiguration) -> Int {
         backend.state == .ready ? backend.weight : 0
     }
 

@@ -37,8 +37,20 @@ public struct ServiceStatistics: Sendable, Equatable {
     public var errors: UInt64
     /// Connections accepted, ever.
     public var connections: UInt64
-    /// Sessions now, those of removed backends included.
+    /// Sessions now, those of removed backends included; those that wait for a place are not.
     public var active: Int
+    /// Times that a backend was let stay although its traffic fails, because too many would have been out.
+    public var panics: UInt64
+    /// Clients that wait for a place now.
+    public var queued: Int
+    /// Clients closed at once, ever: over a limit without a queue, or in maintenance.
+    public var refused: UInt64
+    /// Clients closed at once, ever, since their address had its share.
+    public var refusedPerClient: UInt64
+    /// Clients whose time in the queue was over, ever.
+    public var queueTimeouts: UInt64
+    /// Clients for whom the queue had no place, ever.
+    public var queueOverflows: UInt64
     /// Those of them that drain, on backends that are still configured or not.
     public var draining = 0
     public var ended = SessionEnds()
@@ -49,6 +61,7 @@ public struct ServiceStatistics: Sendable, Equatable {
 /// What a backend has done since it was created, summed over all rings at one moment.
 public struct BackendStatistics: Sendable, Equatable {
     public var configuration: BackendConfiguration
+    /// Whether it can get sessions: checks call it up, and it is not ejected.
     public var isUp: Bool
     public var sentBytes: UInt64
     public var receivedBytes: UInt64
@@ -60,11 +73,17 @@ public struct BackendStatistics: Sendable, Equatable {
     public var active: Int
     public var checkSuccesses: UInt64
     public var checkFailures: UInt64
+    /// Whether failures of its traffic have taken it out.
+    public var isEjected: Bool
+    /// Times that they have, ever.
+    public var ejections: UInt64
     /// Nil before the first.
-    public var lastCheck: CheckResult?
+    public var lastFailure: TrafficFailure?
     /// Sessions that are still to end of those that drain.
     public var draining = 0
     public var ended = SessionEnds()
+    /// Nil before the first.
+    public var lastCheck: CheckResult?
 }
 
 extension BackendStatistics {
@@ -72,7 +91,7 @@ extension BackendStatistics {
     public static func none(of configuration: BackendConfiguration) -> BackendStatistics {
         BackendStatistics(
             configuration: configuration, isUp: false, sentBytes: 0, receivedBytes: 0, errors: 0, connections: 0,
-            active: 0, checkSuccesses: 0, checkFailures: 0
+            active: 0, checkSuccesses: 0, checkFailures: 0, isEjected: false, ejections: 0, lastFailure: nil
         )
     }
 
@@ -88,12 +107,15 @@ extension BackendStatistics {
             sum.active += part.active
             sum.checkSuccesses += part.checkSuccesses
             sum.checkFailures += part.checkFailures
+            sum.ejections += part.ejections
+            sum.lastFailure = part.lastFailure ?? sum.lastFailure
+            sum.draining += part.draining
+            sum.ended.add(part.ended)
             if let check = part.lastCheck, check.endedAtMilliseconds >= sum.lastCheck?.endedAtMilliseconds ?? 0 {
                 sum.lastCheck = check
             }
-            sum.draining += part.draining
-            sum.ended.add(part.ended)
         }
+        sum.isEjected = !parts.isEmpty && parts.allSatisfy(\.isEjected)
         return sum
     }
 }

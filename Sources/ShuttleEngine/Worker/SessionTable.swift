@@ -21,6 +21,16 @@ struct SessionSlot {
     var nextStarved: UInt32
     var nextConnecting: UInt32
     var previousStarved: UInt32
+    /// Links of the sessions that wait for a place.
+    var nextQueued: UInt32
+    var previousQueued: UInt32
+    /// Where it stands in its service's queue while `session.isQueued`; the greatest number if it has never waited.
+    var queuePosition: WaitingQueue.Position
+    /// It has a place of its service.
+    var hasPlace: Bool
+    /// It is counted for `clientAddress`.
+    var isCountedForClient: Bool
+    var clientAddress: ClientAddress
 
     var session: Session
     var downstream: Int32
@@ -33,6 +43,7 @@ struct SessionSlot {
     var sourcesTried: UInt8
     var sourceTurn: UInt32
     var tried: TriedBackends
+    /// When its connect, or its wait in the queue, must have come to an end; 0 while it may wait for as long as it takes.
     /// What the choice of its backends is drawn from, where the algorithm draws.
     var draw: UInt64
     var connectDeadline: UInt64

@@ -81,13 +81,11 @@ extension Worker where Ring: ~Copyable {
         }
     }
 
-    /// What the choice of a client's backends is drawn from. A client that has no address is given to any.
+    /// What the choice of a client's backends is drawn from; by chance as well where the algorithm does not draw, since
+    /// another one may have been configured when a further backend is chosen. A client without an address is given to any.
     private mutating func draw(for socket: Int32, _ algorithm: BalanceAlgorithm) -> UInt64 {
-        switch algorithm {
-        case .roundRobin, .leastConnections: 0
-        case .random, .twoChoices: random.next()
-        case .hash: ring.peerAddress(of: socket).map { ClientHash.of($0) } ?? random.next()
-        }
+        guard algorithm == .hash, let address = ring.peerAddress(of: socket) else { return random.next() }
+        return ClientHash.of(address)
     }
 
     /// A connection is there: give it a slot and a backend, or end it at once.
@@ -95,13 +93,32 @@ extension Worker where Ring: ~Copyable {
         guard let table = listeners[listener].pointee.table else { return ring.close(socket, reset: false) }
         let counters = table.pointee.record.pointee.counters.block(of: index)
         counters.pointee.connections.addAsOnlyWriter(1)
-        let draw = draw(for: socket, table.pointee.algorithm)
-        guard hasRoom,
-            case .reserved(let backend) = table.pointee.chooseBackend(for: draw, excluding: TriedBackends())
-        else {
+        guard hasRoom else {
             counters.pointee.errors.addAsOnlyWriter(1)
             return ring.close(socket, reset: false)
         }
+        let draw = draw(for: socket, table.pointee.algorithm)
+        if table.pointee.isLimited { return admit(socket, to: table, draw: draw) }
+        guard case .reserved(let backend) = table.pointee.chooseBackend(for: draw, excluding: TriedBackends()) else {
+            counters.pointee.errors.addAsOnlyWriter(1)
+            return ring.close(socket, reset: false)
+        }
+        table.pointee.record.pointee.occupy()
+        openSession(socket, table, backend: backend, client: nil, draw: draw)
+    }
+
+    /// Gives a connection its slot; with a backend, whose place and that of the service are reserved, it is connected
+    /// next.
+    @inline(__always)
+    @discardableResult
+    mutating func openSession(
+        _ socket: Int32,
+        _ table: UnsafePointer<ServiceTable>,
+        backend: UnsafeMutablePointer<BackendRecord>?,
+        client: ClientAddress?,
+        draw: UInt64
+    ) -> UInt32 {
+        let counters = table.pointee.record.pointee.counters.block(of: index)
         guard let place = sessions.allocate() else { preconditionFailure("there was room") }
         let slot = sessions[place.index]
         if place.isNew {
@@ -128,6 +145,12 @@ extension Worker where Ring: ~Copyable {
                 nextStarved: SessionTable.none,
                 nextConnecting: slot.pointee.nextConnecting,
                 previousStarved: SessionTable.none,
+                nextQueued: SessionTable.none,
+                previousQueued: SessionTable.none,
+                queuePosition: .max,
+                hasPlace: backend != nil,
+                isCountedForClient: client != nil,
+                clientAddress: client ?? ClientAddress(high: 0, low: 0),
                 session: Session(closesAtFirstEnd: table.pointee.closesAtFirstEnd),
                 downstream: socket,
                 upstream: -1,
@@ -154,7 +177,10 @@ extension Worker where Ring: ~Copyable {
                 backendCounters: nil
             )
         )
-        touch(place.index)
-        connectAfterFirstReceive(place.index)
+        if backend != nil {
+            touch(place.index)
+            connectAfterFirstReceive(place.index)
+        }
+        return place.index
     }
 }

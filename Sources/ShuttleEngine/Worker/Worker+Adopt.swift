@@ -14,6 +14,7 @@ extension Worker where Ring: ~Copyable {
         let entries = next.pointee.listeners
         if listeners.count < entries.count { listeners.grow(to: entries.count) }
         for index in 0..<entries.count { follow(entries[index], at: index) }
+        if queuedHead != SessionTable.none { reviewQueues() }
         if next.pointee.drainChanges != drainSweep.changesSeen { startDrainSweep(next.pointee.drainChanges) }
         // Before the acknowledgement: who is told that a change is in effect finds it counted.
         link.pointee.adoptions.record(ring.nowNanoseconds() &- start)

@@ -15,6 +15,7 @@ extension Worker where Ring: ~Copyable {
         slot.pointee.session.closeSubmitted()
         timers.clear(index)
         mustLookAtSends = true
+        if session.isQueued { leaveQueue(index) }
         if session.isConnectInFlight { ring.prepareCancel(OperationTag(.connect, slot: index, generation: generation)) }
         cancel(.downstream, of: session, index, generation)
         cancel(.upstream, of: session, index, generation)
@@ -50,11 +51,10 @@ extension Worker where Ring: ~Copyable {
         giveBackPipe(slot, from: .upstream)
         leaveStarved(index)
         timers.clear(index)
-        // Counted last: whoever sees the gauge fall sees every byte.
-        releaseBackend(slot)
-        slot.pointee.serviceCounters.pointee.active.addAsOnlyWriter(-1)
-        link.pointee.sessions.addAsOnlyWriter(-1)
-        sessions.free(index)
+        if slot.pointee.session.resetBy == .upstream, !slot.pointee.session.flow(from: .upstream).hasReceived {
+            blameBackend(of: slot, for: .reset)
+        }
+        leaveService(index)
     }
 
     /// Ends every session, as the drain deadline or a second signal does.

@@ -170,34 +170,63 @@ extension Worker where Ring: ~Copyable {
         if !isOwnFault {
             slot.pointee.backendCounters?.pointee.errors.addAsOnlyWriter(1)
             slot.pointee.serviceCounters.pointee.errors.addAsOnlyWriter(1)
+            if !wasCutShort(code, slot) { blameBackend(of: slot, for: Self.failure(code)) }
         }
         releaseBackend(slot)
-        if slot.pointee.retriesLeft > 0, now < slot.pointee.retryDeadline,
-            case .reserved(let next) = chooseAnotherBackend(for: slot)
-        {
-            slot.pointee.retriesLeft -= 1
-            return connect(index, to: next)
+        callWaiters(of: slot.pointee.service)
+        if slot.pointee.retriesLeft > 0, now < slot.pointee.retryDeadline {
+            switch chooseAnotherBackend(for: slot) {
+            case .reserved(let next):
+                slot.pointee.retriesLeft -= 1
+                return connect(index, to: next)
+            case .full where waitsAgain(index): return
+            case .full, .unusable: break
+            }
         }
         // Besides the failed connects: a client for whom no backend was usable.
         slot.pointee.serviceCounters.pointee.errors.addAsOnlyWriter(1)
         closeStart(index, resetDownstream: false, resetUpstream: false)
     }
 
-    /// By the newest configuration of the session's service; the one it was accepted under may be gone.
-    private func chooseAnotherBackend(for slot: UnsafeMutablePointer<SessionSlot>) -> BackendChoice {
-        guard let view else { return .unusable }
-        for table in view.pointee.tables where table.pointee.record == slot.pointee.service {
-            return table.pointee.chooseBackend(for: slot.pointee.draw, excluding: slot.pointee.tried)
-        }
-        return .unusable
+    /// A further try that ran into the bound on all of them may have been given no time to speak of.
+    private func wasCutShort(_ code: Int32, _ slot: UnsafeMutablePointer<SessionSlot>) -> Bool {
+        code == ETIMEDOUT && slot.pointee.tried.count > 1
+            && slot.pointee.connectDeadline == slot.pointee.retryDeadline
     }
 
-    /// Closes the backend's connection, if there is one. Where the backend's sessions are limited that is done when
+    private static func failure(_ code: Int32) -> TrafficFailure {
+        switch code {
+        case ECONNREFUSED: .refused
+        case ETIMEDOUT: .timedOut
+        case EHOSTUNREACH, ENETUNREACH, EHOSTDOWN, ENETDOWN: .unreachable
+        case ECONNRESET: .reset
+        default: .other
+        }
+    }
+
+    /// Tells the control thread of a failure. It looks by itself, so that a burst costs it no more than one.
+    func blameBackend(of slot: UnsafeMutablePointer<SessionSlot>, for failure: TrafficFailure) {
+        guard let backend = slot.pointee.backend else { return }
+        backend.pointee.failures.count(failure)
+        slot.pointee.service.pointee.hasNewFailures.store(true, ordering: .releasing)
+        link.pointee.hasNewFailures.store(true, ordering: .releasing)
+    }
+
+    /// By the newest configuration of the session's service; the one it was accepted under may be gone.
+    private func chooseAnotherBackend(for slot: UnsafeMutablePointer<SessionSlot>) -> BackendChoice {
+        guard let table = currentTable(of: slot.pointee.service) else { return .unusable }
+        return table.pointee.chooseBackend(for: slot.pointee.draw, excluding: slot.pointee.tried)
+    }
+
+    /// Closes the backend's connection, if there is one. Where its sessions or the service's are limited that is done when
     /// this returns, since the place that is released next may be taken by another ring at once.
     @inline(__always)
     mutating func closeUpstream(_ slot: UnsafeMutablePointer<SessionSlot>, reset: Bool) {
         guard slot.pointee.upstream >= 0 else { return }
-        if let backend = slot.pointee.backend, backend.pointee.isLimited.load(ordering: .relaxed) {
+        let isLimited =
+            slot.pointee.service.pointee.isLimited.load(ordering: .relaxed)
+            || slot.pointee.backend?.pointee.isLimited.load(ordering: .relaxed) ?? false
+        if isLimited {
             ring.closeNow(slot.pointee.upstream, reset: reset)
         } else {
             ring.close(slot.pointee.upstream, reset: reset)

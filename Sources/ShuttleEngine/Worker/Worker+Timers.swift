@@ -20,6 +20,7 @@ extension Worker where Ring: ~Copyable {
         case .closing:
             break
         case .connecting:
+            if slot.pointee.session.isQueued { return queueTimedOut(index) }
             guard slot.pointee.session.isConnectInFlight, !slot.pointee.hasConnectTimedOut else { return }
             slot.pointee.hasConnectTimedOut = true
             ring.prepareCancel(OperationTag(.connect, slot: index, generation: slot.pointee.generation))

@@ -13,6 +13,8 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
     /// Which counter blocks are this worker's.
     let index: Int
     let link: UnsafeMutablePointer<WorkerLink>
+    /// Of all workers, by their indices.
+    let links: UnsafeBufferPointer<UnsafeMutablePointer<WorkerLink>>
     var sessions: SessionTable
     var timers: TimerWheel
     /// At the indices that snapshots use.
@@ -23,7 +25,7 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
     private var turnStart: UInt64
     private var waits = WaitPolicy()
     var splicePolicy: SplicePolicy
-    /// Spreads the ends of sessions, and draws where an algorithm does.
+    /// Spreads sessions over backends and their ends over time.
     var random: SplitMix
 
     // Slots with something due, handled together after a batch so that what arrived in it leaves in one send.
@@ -33,6 +35,12 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
     // Sessions that wait for buffers, first come first served.
     var starvedHead = SessionTable.none
     var starvedTail = SessionTable.none
+    // Sessions that wait in queues of their services.
+    var queuedHead = SessionTable.none
+    /// Those of them whose clients are received from.
+    var queuedReceivers = 0
+    /// Workers whose sessions were called and that must be told.
+    var workersToWake = WorkerSet()
     /// Listeners that take their accept back before the epoch can be acknowledged.
     var listenersLettingGo = 0
     var pausedListeners = 0
@@ -51,7 +59,8 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
 
     /// `nil` when memory for the sessions cannot be reserved.
     init?(
-        ring: consuming Ring, index: Int, link: UnsafeMutablePointer<WorkerLink>, sessionCapacity: Int,
+        ring: consuming Ring, index: Int, link: UnsafeMutablePointer<WorkerLink>,
+        links: UnsafeBufferPointer<UnsafeMutablePointer<WorkerLink>>, sessionCapacity: Int,
         splicePolicy: SplicePolicy = .standard
     ) {
         let time = ring.nowNanoseconds()
@@ -60,6 +69,7 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
         self.ring = ring
         self.index = index
         self.link = link
+        self.links = links
         self.sessions = sessions
         timers = TimerWheel(capacity: sessionCapacity, now: now)
         self.now = now
@@ -91,11 +101,13 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
         resumeStarved()
         advanceDirty()
         resumeAccepting()
+        wakeOthers()
         if isStopping && isIdle { return false }
         let connecting = takeConnecting()
         let batch = mustLookAtSends ? waits.batch : .first(beside: sendsAtOnce)
         var deadline = nextDeadline
-        let isDue = deadline.map { $0 <= now } ?? false
+        let isDue =
+            deadline.map { $0 <= now } ?? false || !link.pointee.calls.isEmpty
         if !mustLookAtSends, sendsAtOnce > 0 {
             deadline = min(deadline ?? .max, now &+ Self.sendsUnseenMilliseconds)
         }
@@ -107,6 +119,7 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
         now = time / 1_000_000
         waits.record(handleCompletions(), elapsed: time &- turnStart)
         turnStart = time
+        takeCalls()
         expireTimers()
         startConnects(connecting)
         return true
@@ -120,6 +133,7 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
 
     private var nextDeadline: UInt64? {
         var deadline = timers.nextDeadline
+        if !workersToWake.isEmpty { deadline = min(deadline ?? .max, now &+ 1) }
         if pausedListeners > 0 { deadline = min(deadline ?? .max, acceptRetryAt) }
         // Those that were let go on first need not have taken the buffers there are.
         if starvedHead != SessionTable.none, ring.freeBufferCount > 0 { deadline = now }

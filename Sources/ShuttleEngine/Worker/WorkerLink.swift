@@ -4,6 +4,12 @@ import Synchronization
 
 /// Shared memory of the control thread and one worker. Each field says who writes it.
 struct WorkerLink: ~Copyable {
+    /// Other workers put, the worker takes: its sessions for whom a place is reserved.
+    let calls: CallInbox
+    /// How the worker's ring is woken.
+    let waker: RingWaker
+    /// Workers that are about to wake this one, or are at it.
+    private let visitors = Atomic<Int>(0)
     /// Control puts, the worker takes.
     let mailbox = Mailbox<SnapshotView>()
     /// Written by the worker: it runs on this epoch and has let go of everything earlier.
@@ -14,6 +20,8 @@ struct WorkerLink: ~Copyable {
     let hasEnded = Atomic<Bool>(false)
     /// Written by the worker.
     let sessions = Atomic<Int>(0)
+    /// Failures of backends since the control thread looked. Set by the worker, taken by control.
+    let hasNewFailures = Atomic<Bool>(false)
     /// Completions for slots that were given to somebody else. Written by the worker.
     let staleCompletions = Atomic<UInt64>(0)
     /// Receives that found no buffer. Written by the worker.
@@ -24,6 +32,27 @@ struct WorkerLink: ~Copyable {
     let acceptPauses = Atomic<UInt64>(0)
     /// How long adopting a snapshot took. Written by the worker.
     let adoptions = DurationHistogram()
+
+    init(sessionCapacity: Int, waker: RingWaker) {
+        calls = CallInbox(capacity: sessionCapacity)
+        self.waker = waker
+    }
+
+    /// Lets another worker wake this one, whose ring stays until that is done; `wake` tells whether it succeeded. One
+    /// that has ended need not be woken.
+    func visit(_ wake: (RingWaker) -> Bool) -> Bool {
+        visitors.wrappingAdd(1, ordering: .sequentiallyConsistent)
+        let isDone = hasEnded.load(ordering: .sequentiallyConsistent) || wake(waker)
+        visitors.wrappingSubtract(1, ordering: .releasing)
+        return isDone
+    }
+
+    /// Said by the worker before it releases its ring, until which no visitor must be left.
+    func end() {
+        hasEnded.store(true, ordering: .sequentiallyConsistent)
+    }
+
+    var hasVisitors: Bool { visitors.load(ordering: .sequentiallyConsistent) > 0 }
 
     /// End every session.
     static let cutCommand: UInt8 = 1 << 0

@@ -17,6 +17,8 @@ final class WorkerThread {
         let link: UnsafeMutablePointer<WorkerLink>
         let sessionCapacity: Int
         let splicePolicy: SplicePolicy
+        /// Set before the start: the links of all workers, of which this one is one.
+        var links = UnsafeBufferPointer<UnsafeMutablePointer<WorkerLink>>(start: nil, count: 0)
     }
 
     /// Takes over the ring; nothing runs until `start`.
@@ -24,7 +26,7 @@ final class WorkerThread {
         waker = ring.waker
         let splicePolicy = ring.canSplice ? SplicePolicy.standard : .never
         link = .allocate(capacity: 1)
-        link.initialize(to: WorkerLink())
+        link.initialize(to: WorkerLink(sessionCapacity: sessionCapacity, waker: waker))
         context = .allocate(capacity: 1)
         context.initialize(
             to: Context(
@@ -42,7 +44,9 @@ final class WorkerThread {
         link.deallocate()
     }
 
-    func start() {
+    /// `links` of all workers, by their indices; they outlive the thread.
+    func start(links: UnsafeBufferPointer<UnsafeMutablePointer<WorkerLink>>) {
+        context.pointee.links = links
         thread = NativeThread.start(context) { pointer in
             WorkerThread.main(pointer!.assumingMemoryBound(to: Context.self))
             return nil
@@ -57,12 +61,14 @@ final class WorkerThread {
             ring: consume ring,
             index: context.pointee.index,
             link: context.pointee.link,
+            links: context.pointee.links,
             sessionCapacity: context.pointee.sessionCapacity,
             splicePolicy: context.pointee.splicePolicy
         )
         guard var worker else { preconditionFailure("no address space for sessions") }
         worker.run()
-        context.pointee.link.pointee.hasEnded.store(true, ordering: .releasing)
+        context.pointee.link.pointee.end()
+        while context.pointee.link.pointee.hasVisitors { usleep(10) }
         worker.shutdown()
     }
 

@@ -67,6 +67,12 @@ enum StatisticsEncoder {
                 case .errors: writer.value(service.errors)
                 case .connections: writer.value(service.connections)
                 case .active: writer.value(service.active)
+                case .panics: writer.value(service.panics)
+                case .queued: writer.value(service.queued)
+                case .refused: writer.value(service.refused)
+                case .refusedPerClient: writer.value(service.refusedPerClient)
+                case .queueTimeouts: writer.value(service.queueTimeouts)
+                case .queueOverflows: writer.value(service.queueOverflows)
                 case .draining: writer.value(service.draining)
                 case .ended: write(service.ended, to: &writer)
                 }
@@ -94,6 +100,14 @@ enum StatisticsEncoder {
                 case .active: writer.member(name, backend.active)
                 case .checkSuccess: writer.member(name, backend.checkSuccesses)
                 case .checkFail: writer.member(name, backend.checkFailures)
+                case .ejected: writer.member(name, backend.isEjected)
+                case .ejections: writer.member(name, backend.ejections)
+                case .lastFailure:
+                    if let failure = backend.lastFailure { writer.member(name, failure.reason) }
+                case .draining: writer.member(name, backend.draining)
+                case .ended:
+                    writer.name(name)
+                    write(backend.ended, to: &writer)
                 case .checkStatus:
                     if let check = backend.lastCheck { writer.member(name, check.status.rawValue) }
                 case .checkReason:
@@ -104,10 +118,6 @@ enum StatisticsEncoder {
                     if let check = backend.lastCheck {
                         writer.member(name, Timestamp.text(milliseconds: check.endedAtMilliseconds))
                     }
-                case .draining: writer.member(name, backend.draining)
-                case .ended:
-                    writer.name(name)
-                    write(backend.ended, to: &writer)
                 }
             }
             if let name = report.name {

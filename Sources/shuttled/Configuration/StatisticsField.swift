@@ -14,6 +14,15 @@ enum ServiceStatisticsField: String, CaseIterable {
     /// Accepted ever.
     case connections
     case active
+    /// Times that a backend was let stay although its traffic fails.
+    case panics
+    /// Waiting for a place now.
+    case queued
+    /// Closed at once, ever: over a limit without a queue, or in maintenance.
+    case refused
+    case refusedPerClient = "refused_per_client"
+    case queueTimeouts = "queue_timeouts"
+    case queueOverflows = "queue_overflows"
     /// Sessions that are still to end of those that drain.
     case draining
     /// Sessions that shuttled itself ended, by the reason.
@@ -31,6 +40,13 @@ enum BackendStatisticsField: String, CaseIterable {
     case active
     case checkSuccess = "check_success"
     case checkFail = "check_fail"
+    /// Whether failures of its traffic have taken it out.
+    case ejected
+    case ejections
+    /// The reason of its last failure in traffic; absent before the first.
+    case lastFailure = "last_failure"
+    case draining
+    case ended
     /// Of the last check, absent before the first one: `success`, `fail`, or `inconclusive`.
     case checkStatus = "check_status"
     /// Why it did not succeed; absent where it did.
@@ -38,8 +54,6 @@ enum BackendStatisticsField: String, CaseIterable {
     case checkDurationMicroseconds = "check_duration_microseconds"
     /// When it ended.
     case checkLast = "check_last"
-    case draining
-    case ended
 }
 
 /// What statistics say of a backend whose address has a name. A new case is known on input as well.

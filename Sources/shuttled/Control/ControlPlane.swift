@@ -20,6 +20,7 @@ actor ControlPlane {
     private let changes: ChangeExecutor
     private let health: HealthMonitor
     private let names: NameWatch
+    private let traffic: TrafficMonitor
     private let turnstile = Turnstile()
 
     /// Sorted by name.
@@ -69,6 +70,7 @@ actor ControlPlane {
                 }
             )
         )
+        traffic = TrafficMonitor(loop: loop, logger: logger) { dataPlane.judgeTraffic(at: $0) }
     }
 
     // MARK: Reading
@@ -150,6 +152,7 @@ actor ControlPlane {
         }
         isStateCurrent = isFromState
         hasStarted = true
+        traffic.start()
     }
 
     private func perform(
@@ -302,6 +305,7 @@ actor ControlPlane {
     func stop() {
         health.stop()
         names.stop()
+        traffic.stop()
         dataPlane.stop()
     }
 }

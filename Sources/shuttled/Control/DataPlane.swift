@@ -20,6 +20,8 @@ protocol DataPlane: AnyObject {
     func commit() -> Epoch
     func progress(_ epoch: Epoch) -> CommitProgress
     func setHealth(service: String, backend: String, isUp: Bool)
+    /// Backends that their traffic takes out or lets back; `milliseconds` never goes back.
+    func judgeTraffic(at milliseconds: UInt64) -> [EjectionChange]
     func recordCheck(service: String, backend: String, result: CheckResult)
     func statistics() -> [ServiceStatistics]
     func ringStatistics() -> [RingStatistics]
@@ -70,6 +72,7 @@ final class EngineDataPlane: DataPlane {
         engine.recordCheck(service: service, backend: backend, result: result)
     }
 
+    func judgeTraffic(at milliseconds: UInt64) -> [EjectionChange] { engine.judgeTraffic(at: milliseconds) }
     func statistics() -> [ServiceStatistics] { engine.statistics() }
     func ringStatistics() -> [RingStatistics] { engine.ringStatistics() }
     func stopAccepting() -> Epoch { engine.stopAccepting() }

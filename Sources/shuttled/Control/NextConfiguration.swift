@@ -62,6 +62,7 @@ struct NextConfiguration {
                 try NextConfiguration.refuse(tooMany: next[index].backends.count + 1, .backends, pointer: prefix)
                 next[index].backends.append(backend)
             }
+            try NextConfiguration.refuse(ConfigurationValidator.combinationIssues(in: next[index], pointer: prefix))
             self.services = next
             body = .backend(prefix: prefix, service: serviceName, name: backend.name)
         case .deleteBackend(let serviceName, let name):
@@ -73,6 +74,7 @@ struct NextConfiguration {
             }
             var next = current
             next[index].backends.remove(at: place)
+            try NextConfiguration.refuse(ConfigurationValidator.combinationIssues(in: next[index], pointer: prefix))
             self.services = next
             body = .none
         }

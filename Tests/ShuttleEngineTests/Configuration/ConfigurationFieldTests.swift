@@ -8,9 +8,11 @@ import Testing
         #expect(
             ServiceConfiguration.fields.map(\.name) == [
                 "name", "address", "balance", "check_interval", "fall", "rise", "client_timeout", "server_timeout",
-                "connect_timeout", "retries", "retry_timeout", "resolve_interval", "check", "half_close",
-                "half_close_timeout", "max_lifetime", "max_lifetime_jitter", "keepalive", "user_timeout",
-                "source_address", "drain_timeout",
+                "connect_timeout", "retries", "retry_timeout", "resolve_interval", "passive", "max_connections",
+                "max_connections_per_client", "queue_limit", "queue_timeout", "maintenance", "half_close",
+                "half_close_timeout",
+                "max_lifetime", "max_lifetime_jitter", "keepalive", "user_timeout", "source_address", "drain_timeout",
+                "check",
                 "backends",
             ]
         )
@@ -21,7 +23,7 @@ import Testing
     @Test func backendFields() {
         #expect(
             BackendConfiguration.fields.map(\.name) == [
-                "name", "address", "check_address", "weight", "max_connections", "backup", "state",
+                "name", "address", "check_address", "weight", "max_connections", "backup", "state", "passive",
             ]
         )
         #expect(BackendConfiguration.fields.filter(\.isRequired).map(\.name) == ["name", "address"])
@@ -43,11 +45,12 @@ import Testing
         let values = [
             service.checkIntervalMilliseconds, service.fall, service.rise, service.clientTimeoutMilliseconds,
             service.serverTimeoutMilliseconds, service.connectTimeoutMilliseconds, service.retries,
-            service.retryTimeoutMilliseconds, service.resolveIntervalMilliseconds,
+            service.retryTimeoutMilliseconds, service.resolveIntervalMilliseconds, service.connectionsMax,
+            service.connectionsPerClientMax, service.queueLimit, service.queueTimeoutMilliseconds,
             service.halfCloseTimeoutMilliseconds, service.maxLifetimeMilliseconds, service.maxLifetimeJitterPercent,
             service.userTimeoutMilliseconds, service.drainTimeoutMilliseconds,
         ]
-        #expect(values == Array(1000..<1014))
+        #expect(values == Array(1000..<1018))
     }
 
     @Test func defaultsAreInRange() {
@@ -67,6 +70,7 @@ import Testing
         let service = Dictionary(uniqueKeysWithValues: ServiceConfiguration.fields.map { ($0.name, $0.requirement) })
         #expect(service["fall"] == "an integer from 1 to 1000")
         #expect(service["connect_timeout"] == "an integer from 1 to 3600000 (milliseconds)")
+        #expect(service["passive"] == "an object with the fields failures, window and down_time")
         #expect(service["balance"] == "\"RR\", \"LC\", \"P2C\", \"RANDOM\" or \"HASH\"")
         #expect(service["backends"] == "a list of backends")
         #expect(service["name"] == "a string of 1 to 128 characters out of A-Z a-z 0-9 _ . : -")

@@ -23,17 +23,20 @@ import Testing
           "active": 25,
           "check_success": 26,
           "check_fail": 27,
-          "check_status": "fail",
-          "check_reason": "expected \\"+PONG\\", got \\"-LOADING\\"",
-          "check_duration_microseconds": 28,
-          "check_last": "2025-11-26T00:00:00.029Z",
+          "ejected": true,
+          "ejections": 28,
+          "last_failure": "connect timed out",
           "draining": 34,
           "ended": {
             "idle": 28,
             "half_close": 29,
             "lifetime": 30,
             "drain": 32
-          }
+          },
+          "check_status": "fail",
+          "check_reason": "expected \\"+PONG\\", got \\"-LOADING\\"",
+          "check_duration_microseconds": 28,
+          "check_last": "2025-11-26T00:00:00.029Z"
         }
 
         """
@@ -51,14 +54,14 @@ import Testing
         )
         let printed = StatisticsEncoder.bytes(of: report)
         let more = """
-                "drain": 32
-              },
+              "check_last": "2025-11-26T00:00:00.029Z",
               "resolved_address": "10.0.0.1:80",
               "resolve_error": "it is gone",
               "resolve_time": "2001-09-09T01:46:40.000Z"
 
             """
-        #expect(text(printed) == Self.backend.replacing("    \"drain\": 32\n  }\n", with: more))
+        let last = "  \"check_last\": \"2025-11-26T00:00:00.029Z\"\n"
+        #expect(text(printed) == Self.backend.replacing(last, with: more))
         #expect(try ConfigurationDecoder.backend(parsing: printed) == report.configuration)
         report.name = NameReport(resolvedAddress: "", outcome: NameReport.Outcome())
         #expect(text(StatisticsEncoder.bytes(of: report)).contains("\"resolve_error\": \"\""))
@@ -91,6 +94,13 @@ import Testing
         #expect(try ConfigurationDecoder.backend(parsing: StatisticsEncoder.bytes(of: readable)) == written)
     }
 
+    /// Before the first failure there is no reason.
+    @Test func statisticsOfABackendWithoutFailures() {
+        var statistics = FakeControl.statistics(of: FakeControl.web).backends[0]
+        statistics.statistics.lastFailure = nil
+        #expect(!text(StatisticsEncoder.bytes(of: statistics)).contains("last_failure"))
+    }
+
     @Test func statisticsOfAService() {
         let expected = """
             {
@@ -108,6 +118,12 @@ import Testing
               "errors": 13,
               "connections": 14,
               "active": 15,
+              "panics": 29,
+              "queued": 16,
+              "refused": 17,
+              "refused_per_client": 18,
+              "queue_timeouts": 19,
+              "queue_overflows": 20,
               "draining": 31,
               "ended": {
                 "idle": 16,
@@ -129,17 +145,20 @@ import Testing
                   "active": 25,
                   "check_success": 26,
                   "check_fail": 27,
-                  "check_status": "fail",
-                  "check_reason": "expected \\"+PONG\\", got \\"-LOADING\\"",
-                  "check_duration_microseconds": 28,
-                  "check_last": "2025-11-26T00:00:00.029Z",
+                  "ejected": true,
+                  "ejections": 28,
+                  "last_failure": "connect timed out",
                   "draining": 34,
                   "ended": {
                     "idle": 28,
                     "half_close": 29,
                     "lifetime": 30,
                     "drain": 32
-                  }
+                  },
+                  "check_status": "fail",
+                  "check_reason": "expected \\"+PONG\\", got \\"-LOADING\\"",
+                  "check_duration_microseconds": 28,
+                  "check_last": "2025-11-26T00:00:00.029Z"
                 }
               ]
             }

@@ -121,16 +121,19 @@ final class FakeControl: AdminControl {
         ServiceReport(
             ServiceStatistics(
                 configuration: service, sentBytes: 11, receivedBytes: 12, errors: 13, connections: 14, active: 15,
+                panics: 29,
+                queued: 16, refused: 17, refusedPerClient: 18, queueTimeouts: 19, queueOverflows: 20,
                 draining: 31, ended: SessionEnds(idle: 16, halfClose: 17, lifetime: 18, drain: 19),
                 backends: service.backends.map {
                     BackendStatistics(
                         configuration: $0, isUp: true, sentBytes: 21, receivedBytes: 22, errors: 23, connections: 24,
                         active: 25, checkSuccesses: 26, checkFailures: 27,
+                        isEjected: true, ejections: 28, lastFailure: .timedOut,
+                        draining: 34, ended: SessionEnds(idle: 28, halfClose: 29, lifetime: 30, drain: 32),
                         lastCheck: CheckResult(
                             status: .fail, reason: #"expected "+PONG", got "-LOADING""#, durationMicroseconds: 28,
                             endedAtMilliseconds: 1_764_115_200_029
-                        ),
-                        draining: 34, ended: SessionEnds(idle: 28, halfClose: 29, lifetime: 30, drain: 32)
+                        )
                     )
                 }
             )

@@ -79,6 +79,23 @@ import Testing
         )
     }
 
+    @Test func passive() throws {
+        let read = try service(
+            """
+            {"address": ":1", "passive": {"failures": 3}, "backends":
+             [{"name": "b", "address": "h:1", "passive": {"window": 5, "down_time": 6}}, {"name": "c", "address": "h:1"}]}
+            """,
+            named: "a"
+        )
+        #expect(read.passive.failures == 3 && read.passive.windowMilliseconds == 10_000)
+        #expect(read.passive.downTimeMilliseconds == 10_000)
+        let own = try #require(read.backends[0].passive)
+        // What it leaves out is the default, not the service's: it stands in place of that.
+        #expect(own.failures == 5 && own.windowMilliseconds == 5 && own.downTimeMilliseconds == 6)
+        #expect(read.backends[1].passive == nil)
+        #expect(try service("{\"address\": \":1\"}", named: "a").passive.failures == 5)
+    }
+
     @Test func addressesAreKeptAsWritten() throws {
         let read = try service(
             """
@@ -148,13 +165,16 @@ import Testing
     @Test func statisticsHideNoField() {
         #expect(
             ServiceConfiguration.statisticsNames == [
-                "sent", "received", "errors", "connections", "active", "draining", "ended",
-            ])
+                "sent", "received", "errors", "connections", "active", "panics", "queued", "refused",
+                "refused_per_client",
+                "queue_timeouts", "queue_overflows", "draining", "ended",
+            ]
+        )
         #expect(
             BackendConfiguration.statisticsNames == [
-                "up", "sent", "received", "errors", "connections", "active", "check_success", "check_fail",
-                "draining", "ended", "resolved_address", "resolve_error", "resolve_time", "targets",
-                "check_status", "check_reason", "check_duration_microseconds", "check_last",
+                "up", "sent", "received", "errors", "connections", "active", "check_success", "check_fail", "ejected",
+                "ejections", "last_failure", "draining", "ended", "resolved_address", "resolve_error", "resolve_time",
+                "targets", "check_status", "check_reason", "check_duration_microseconds", "check_last",
             ]
         )
         #expect(ServiceConfiguration.statisticsNames.isDisjoint(with: ServiceConfiguration.fields.map(\.name)))

@@ -42,7 +42,12 @@ import Testing
                   "weight": 5,
                   "max_connections": 100,
                   "backup": true,
-                  "state": "drain"
+                  "state": "drain",
+                  "passive": {
+                    "failures": 5,
+                    "window": 10000,
+                    "down_time": 10000
+                  }
                 }
 
                 """

@@ -40,7 +40,13 @@ enum ConfigurationFixtures {
                 serverTimeoutMilliseconds: value(ConfigurationRanges.timeoutMilliseconds, using: &random),
                 connectTimeoutMilliseconds: value(ConfigurationRanges.connectTimeoutMilliseconds, using: &random),
                 retries: value(ConfigurationRanges.retries, using: &random),
-                retryTimeoutMilliseconds: value(ConfigurationRanges.retryTimeoutMilliseconds, using: &random)
+                retryTimeoutMilliseconds: value(ConfigurationRanges.retryTimeoutMilliseconds, using: &random),
+                connectionsMax: max(1, value(ConfigurationRanges.connectionsMax, using: &random)),
+                connectionsPerClientMax: value(ConfigurationRanges.connectionsMax, using: &random),
+                // Without a queue there is no time to wait in it.
+                queueLimit: max(1, value(ConfigurationRanges.queueLimit, using: &random)),
+                queueTimeoutMilliseconds: value(ConfigurationRanges.timeoutMilliseconds, using: &random),
+                isInMaintenance: .random(using: &random)
             )
         }
         return services.sorted { $0.name < $1.name }
@@ -89,6 +95,16 @@ enum ConfigurationFixtures {
             "connect_timeout": 1000,
             "retries": 7,
             "retry_timeout": 3000,
+            "passive": {
+              "failures": 0,
+              "window": 10000,
+              "down_time": 20000
+            },
+            "max_connections": 100,
+            "max_connections_per_client": 3,
+            "queue_limit": 50,
+            "queue_timeout": 2000,
+            "maintenance": true,
             "backends": []
           },
           {
@@ -109,7 +125,12 @@ enum ConfigurationFixtures {
                 "weight": 5,
                 "max_connections": 100,
                 "backup": true,
-                "state": "drain"
+                "state": "drain",
+                "passive": {
+                  "failures": 5,
+                  "window": 10000,
+                  "down_time": 10000
+                }
               },
               {
                 "name": "a2",
@@ -124,11 +145,22 @@ enum ConfigurationFixtures {
         """
 
     /// What `everyField` says.
-    static let everyFieldServices = [
+    static let everyFieldServices = {
+        var services = servicesWithoutPassive
+        services[0].passive.failures = 0
+        services[0].passive.downTimeMilliseconds = 20_000
+        services[1].backends[0].passive = PassiveConfiguration()
+        return services
+    }()
+
+    /// What it says, but for `passive`.
+    private static let servicesWithoutPassive = [
         ServiceConfiguration(
             name: "mail", address: ":25", balance: .leastConnections, checkIntervalMilliseconds: 0, fall: 3, rise: 4,
             clientTimeoutMilliseconds: 60000, serverTimeoutMilliseconds: 70000, connectTimeoutMilliseconds: 1000,
-            retries: 7, retryTimeoutMilliseconds: 3000
+            retries: 7, retryTimeoutMilliseconds: 3000,
+            connectionsMax: 100, connectionsPerClientMax: 3, queueLimit: 50, queueTimeoutMilliseconds: 2000,
+            isInMaintenance: true
         ),
         ServiceConfiguration(
             name: "web", address: "127.0.0.1:8080",

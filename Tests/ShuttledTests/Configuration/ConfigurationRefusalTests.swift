@@ -90,6 +90,12 @@ import Testing
         (
             "retry_timeout", "-1", "\"retry_timeout\" is -1; it must be an integer from 0 to 3600000 (milliseconds)"
         ),
+        ("passive", "5", "\"passive\" is 5; it must be an object with the fields failures, window and down_time"),
+        (
+            "passive", "null",
+            "\"passive\" is null; leave it out for the default, or make it an object with the fields failures, window "
+                + "and down_time"
+        ),
         ("backends", "{}", "\"backends\" is an object; it must be a list of backends"),
         ("backends", "\"b\"", "\"backends\" is the string \"b\"; it must be a list of backends"),
         ("backends", "null", "\"backends\" is null; leave it out for the default, or make it a list of backends"),
@@ -145,6 +151,33 @@ import Testing
                     "{\"address\": \":1\", \"backends\": [{\"name\": \"ok\", \"address\": \"h:1\"}, \(pathless)]}"
             )
             .issues == [issue("/backends/1/\(name)", detail)]
+        )
+    }
+
+    @Test func insidePassive() throws {
+        let error = try refusal(
+            ofService: """
+                {"address": ":1", "passive": {"failures": -1, "window": 0, "down_time": 86400001, "downtime": 1},
+                 "backends": [{"name": "b", "address": "h:1", "passive": {"failures": "5"}}]}
+                """
+        )
+        #expect(
+            error.issues == [
+                issue("/passive/failures", "\"failures\" is -1; it must be an integer from 0 to 1000000"),
+                issue("/passive/window", "\"window\" is 0; it must be an integer from 1 to 86400000 (milliseconds)"),
+                issue(
+                    "/passive/down_time",
+                    "\"down_time\" is 86400001; it must be an integer from 1 to 86400000 (milliseconds)"
+                ),
+                issue(
+                    "/passive/downtime",
+                    "\"downtime\" is not a field of a passive object; did you mean \"down_time\"?"
+                ),
+                issue(
+                    "/backends/0/passive/failures",
+                    "\"failures\" is the string \"5\"; it must be an integer from 0 to 1000000, without quotes"
+                ),
+            ]
         )
     }
 

@@ -24,6 +24,10 @@ final class FakeDataPlane: DataPlane, Sendable {
         var waited = 0
         var activeSessions = 0
         var down: Set<String> = []
+        /// When traffic was judged.
+        var judgements: [UInt64] = []
+        /// What the next judgement comes to.
+        var ejectionChanges: [EjectionChange] = []
         var checks: [String: (good: Int, bad: Int)] = [:]
     }
 
@@ -104,6 +108,14 @@ final class FakeDataPlane: DataPlane, Sendable {
                 count.bad += 1
             }
             state.checks["\(service)/\(backend)"] = count
+        }
+    }
+
+    func judgeTraffic(at milliseconds: UInt64) -> [EjectionChange] {
+        state.withLock { state in
+            state.judgements.append(milliseconds)
+            defer { state.ejectionChanges = [] }
+            return state.ejectionChanges
         }
     }
 

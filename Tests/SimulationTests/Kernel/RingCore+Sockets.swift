@@ -137,8 +137,8 @@ extension RingCore {
             network.mutant = nil
             reset = false
         }
-        refusedPorts.removeAll()
         network.ledger.closes(connection, reset: reset || connection.unread > 0, ring: self)
+        refusedPorts.removeAll()
         connection.isClosePrepared = true
         let operation = Operation(.close, tag: .close, ring: self, descriptor: descriptor)
         operation.connection = connection

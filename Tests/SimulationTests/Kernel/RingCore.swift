@@ -6,6 +6,12 @@ import Glibc
 
 @testable import ShuttleEngine
 
+/// A slot in the time of one session.
+struct SlotUse: Hashable {
+    var slot: UInt32
+    var generation: UInt32
+}
+
 /// Sizes and habits of one ring.
 struct RingSettings {
     var bufferCount = 64
@@ -62,6 +68,10 @@ final class RingCore {
 
     /// Sessions by the slot that their operations name.
     var sessions: [SimulatedSession?] = []
+    /// Sessions that were seen in the queue of their service.
+    var waited: Set<SlotUse> = []
+    /// Whether a session has joined the queue in this very turn.
+    var isWaited: (SlotUse) -> Bool = { _ in false }
     /// The epoch the worker runs on in this turn; set by the driver.
     var viewEpoch: UInt64 = 0
     /// The epoch that the worker leaves in this turn, until its submission: connects that waited are started by it, and
@@ -297,6 +307,13 @@ final class RingCore {
         } else {
             pendingWakes += 1
         }
+    }
+
+    /// A worker that could not tell another tries again.
+    func wakeByAnother() -> Bool {
+        if !posted.isEmpty, network.random.chance(network.settings.lostWakes) { return false }
+        wake()
+        return true
     }
 
     func rearmWake() {

@@ -78,6 +78,8 @@ final class SimulatedNetwork {
 
     /// What a backend's host answers to a connect, and after how many milliseconds.
     var fateOfConnect: (_ port: UInt16) -> (ConnectFate, delay: Int) = { _ in (.accept, 0) }
+    /// A worker wakes another one's ring; false when that could not be told.
+    var wakeRing: (_ ring: Int) -> Bool = { _ in false }
     /// What a backend does with a connection.
     var backendScript: (_ port: UInt16) -> PeerScript = { _ in PeerScript() }
 
@@ -182,10 +184,11 @@ final class SimulatedNetwork {
     }
 
     /// A client connects; nil when nobody listens there or handshakes are ignored.
-    func arrive(at port: UInt16, script: PeerScript) -> SimulatedConnection? {
+    func arrive(at port: UInt16, script: PeerScript, client number: Int? = nil) -> SimulatedConnection? {
         guard let listener = listeners.first(where: { $0.port == port && !$0.isRefusingHandshakes }) else { return nil }
         let client = makeConnection(isClient: true, port: port)
-        client.address = .ipv4(0x0a00_0001 + UInt32(client.key % 7), port: UInt16(1024 + client.key % 60_000))
+        let host = 0x0a00_0001 + UInt32(number ?? client.key % 7)
+        client.address = .ipv4(host, port: UInt16(1024 + client.key % 60_000))
         client.wasEstablished()
         client.peer = SimulatedPeer(client, script: script)
         listener.queue.append(client)

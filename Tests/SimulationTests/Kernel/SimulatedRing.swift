@@ -84,6 +84,9 @@ struct SimulatedRing: RingOperations, ~Copyable {
         core.openSocket(port: address.pointee.port, source: source?.pointee)
     }
 
+    /// Wakers name rings by their indices.
+    mutating func wake(_ waker: RingWaker) -> Bool { core.network.wakeRing(Int(waker.ring)) }
+    func peerAddress(of socket: Int32) -> SocketAddress? { core.network.connection(at: socket)?.address }
     mutating func keepAlive(_ socket: Int32, _ keepalive: Keepalive) { core.keepAlive(socket, keepalive) }
     mutating func setUserTimeout(_ socket: Int32, milliseconds: UInt32) {
         core.network.connection(at: socket)?.userTimeout = Int(milliseconds)
@@ -92,8 +95,6 @@ struct SimulatedRing: RingOperations, ~Copyable {
     mutating func shutdownWrite(_ socket: Int32) { core.shutdownWrite(socket) }
     mutating func close(_ socket: Int32, reset: Bool) { core.close(socket, reset: reset) }
     mutating func closeNow(_ socket: Int32, reset: Bool) { core.close(socket, reset: reset, atOnce: true) }
-
-    func peerAddress(of socket: Int32) -> SocketAddress? { core.network.connection(at: socket)?.address }
 
     func unacknowledgedBytes(_ socket: Int32) -> Int { core.network.connection(at: socket)?.unacknowledged ?? 0 }
 

@@ -77,7 +77,8 @@ import Testing
             #expect(simulation.choicesMet.atTheLimit > 0 && simulation.choicesMet.full > 0)
             let served = simulation.network.ledger.established.values.reduce(0, +)
             let counters = simulation.counters(of: "a")
-            #expect(counters.connections == 60 && served >= 6 && counters.errors == UInt64(60 - served))
+            #expect(counters.connections == 60 && served >= 6 && counters.errors == 0)
+            #expect(simulation.turnedAway(from: "a").refused == 60 - served)
         }
     }
 

@@ -72,18 +72,38 @@ import Testing
         #expect(met.backups > 10)
         #expect(met.full > 10)
         #expect(met.atTheLimit > 10)
+        #expect(met.ejections > 3)
         #expect(met.hashed > 10)
     }
 
     /// Every mishap of splicing, each often enough that it is no accident.
     @Test func seedsMeetEveryMishapOfSplicing() {
         var counts = SplicingCoverage().counts
-        for seed in UInt64(1)...300 {
+        for seed in UInt64(1)...400 {
             let simulation = Simulation(.seeded(seed), seed: seed)
             _ = simulation.run()
             for (index, entry) in simulation.network.splicing.counts.enumerated() { counts[index].count += entry.count }
         }
         for entry in counts { #expect(entry.count >= 3, "\(entry.name): \(entry.count)") }
+    }
+
+    /// Queues are joined, waited in to the end, overflown, and left by every way out.
+    @Test func seedsMeetEveryWayOutOfAQueue() {
+        var sum = TurnedAway()
+        var waited = 0
+        var served = 0
+        for seed in UInt64(1)...300 {
+            let simulation = Simulation(.seeded(seed), seed: seed)
+            _ = simulation.run()
+            for entry in simulation.control.serviceRecords { sum.add(TurnedAway(entry.record)) }
+            for session in simulation.network.ledger.sessions where session.hasWaited {
+                waited += 1
+                served += session.isEstablished ? 1 : 0
+            }
+        }
+        #expect(served >= 30 && waited - served >= 30, "\(waited) waited, \(served) were served")
+        #expect(sum.refused >= 30 && sum.refusedPerClient >= 30, "\(sum)")
+        #expect(sum.queueOverflows >= 3 && sum.queueTimeouts >= 3, "\(sum)")
     }
 
     private struct Met {
@@ -99,6 +119,7 @@ import Testing
         var backups = 0
         var full = 0
         var atTheLimit = 0
+        var ejections = 0
         var hashed = 0
 
         mutating func note(_ simulation: Simulation) {
@@ -110,6 +131,7 @@ import Testing
             full += simulation.choicesMet.full
             hashed += simulation.choicesMet.hashed
             atTheLimit += simulation.choicesMet.atTheLimit
+            ejections += simulation.control.ejections
             severalRings += simulation.rings.count > 1 ? 1 : 0
             epochs += simulation.control.epoch
             reusedSlots += ledger.sessions.count { $0.generation > 1 }

@@ -22,6 +22,8 @@ enum ViolationKind: String {
     case spin
     /// A backend was chosen that the configuration does not allow.
     case balance
+    /// More were let in than a limit allows.
+    case limit
     /// A snapshot was not taken up, or not as a whole.
     case snapshot
 }

@@ -28,6 +28,11 @@ final class SimulatedSession {
     var isClosing = false
     /// Whether it might be ended without its peers' doing when the worker decided to.
     var couldAbort = false
+    /// It was in the queue of its service before it got a backend.
+    var hasWaited: Bool {
+        let use = SlotUse(slot: slot, generation: generation)
+        return ring.waited.contains(use) || ring.isWaited(use)
+    }
 
     init(ring: RingCore, slot: UInt32, generation: UInt32, epoch: UInt64) {
         self.ring = ring
@@ -79,6 +84,7 @@ final class Ledger {
     var connectStarts: (_ session: SimulatedSession, _ port: UInt16) -> Void = { _, _ in }
     var turnedAway: (_ client: SimulatedConnection, RingCore) -> Void = { _, _ in }
     var clientKnown: (SimulatedSession) -> Void = { _ in }
+    var reachedBackend: (SimulatedConnection) -> Void = { _ in }
     var loads: () -> [UInt16: (active: Int, isUp: Bool)] = { [:] }
 
     init(network: SimulatedNetwork) {
@@ -150,6 +156,7 @@ final class Ledger {
         backend.session?.isEstablished = true
         backend.session?.establishedAt = network.now
         backend.session?.client?.restartClock()
+        reachedBackend(backend)
     }
 
     func connectFailed(_ backend: SimulatedConnection, code: Int32) {

@@ -5,55 +5,6 @@ import Synchronization
 
 @testable import ShuttleEngine
 
-/// A service as tests describe it.
-struct ServicePlan: Equatable {
-    struct Backend: Equatable {
-        var name: String
-        var port: UInt16
-        var weight = 1
-        /// 0 is no limit.
-        var connectionsMax = 0
-        var isBackup = false
-        var state = BackendState.ready
-
-        /// As far as the configuration goes.
-        var getsSessions: Bool { weight > 0 && state == .ready }
-
-        func hasRoom(beside active: Int) -> Bool { connectionsMax == 0 || active < connectionsMax }
-    }
-
-    var name: String
-    var port: UInt16
-    var backends: [Backend] = []
-    var balance = BalanceAlgorithm.roundRobin
-    var clientTimeout = 0
-    var serverTimeout = 0
-    var connectTimeout = 1000
-    var retries = 2
-    var retryTimeout = 0
-    var halfCloseTimeout = 0
-    var halfClose = true
-    var maxLifetime = 0
-    var maxLifetimeJitter = 0
-    var keepaliveIdle = 60_000
-    var userTimeout = 0
-    var drainTimeout = 0
-    var sources: [String] = []
-
-    func idleLimits() -> IdleLimits {
-        IdleLimits(
-            client: clientTimeout,
-            server: serverTimeout,
-            halfClose: halfCloseTimeout,
-            lifetime: maxLifetime,
-            lifetimeJitterPercent: maxLifetimeJitter,
-            closesAtFirstEnd: !halfClose,
-            keepaliveIdle: keepaliveIdle,
-            userTimeout: userTimeout
-        )
-    }
-}
-
 final class SimulatedControl {
     /// A listener's place and how far it has come.
     private struct Place {
@@ -124,6 +75,7 @@ final class SimulatedControl {
     private(set) var backends: [TrackedBackend] = []
     private(set) var serviceRecords: [(name: String, record: UnsafeMutablePointer<ServiceRecord>)] = []
     private(set) var isSettled = true
+    private(set) var ejections = 0
     private var drainChanges: UInt64 = 0
     /// The largest limit that a backend's port ever had; 0 where it was without one.
     private(set) var connectionsMaxEver: [UInt16: Int] = [:]
@@ -212,10 +164,32 @@ final class SimulatedControl {
     }
 
     func setHealth(_ backend: TrackedBackend, isUp: Bool) {
-        guard backend.record.pointee.isUp.exchange(isUp, ordering: .relaxed) != isUp,
+        backend.record.pointee.isCheckedUp = isUp
+        guard backend.record.pointee.updateUp(),
             let index = plans.firstIndex(where: { $0.name == backend.service })
         else { return }
         network.log.note(network.now, "the backend at port % is up: %", Int(backend.port), isUp ? 1 : 0)
+        renew(index)
+        publish()
+    }
+
+    /// Looks at what traffic has met, as Engine does when its caller says so.
+    func judgeTraffic() {
+        var isStale = false
+        for index in compiled.indices {
+            for change in compiled[index].judgeTraffic(at: network.now) {
+                guard let backend = compiled[index].backendRecord(named: change.backend) else { continue }
+                let port = Int(backend.pointee.address.pointee.port)
+                network.log.note(network.now, "the backend at port % is ejected: %", port, change.isEjected ? 1 : 0)
+                if change.isEjected { ejections += 1 }
+                renew(index)
+                isStale = true
+            }
+        }
+        if isStale { publish() }
+    }
+
+    private func renew(_ index: Int) {
         let old = compiled[index]
         let shares = CompiledService.shares(old.configuration, old.backends)
         let renewed = CompiledService(
@@ -228,7 +202,6 @@ final class SimulatedControl {
         )
         compiled[index] = renewed
         for (port, service) in compiledByPort where service === old { compiledByPort[port] = renewed }
-        publish()
     }
 
     // MARK: What is
@@ -344,8 +317,14 @@ final class SimulatedControl {
             serverTimeoutMilliseconds: plan.serverTimeout,
             connectTimeoutMilliseconds: plan.connectTimeout,
             retries: plan.retries,
-            retryTimeoutMilliseconds: plan.retryTimeout
+            retryTimeoutMilliseconds: plan.retryTimeout,
+            connectionsMax: plan.connectionsMax,
+            connectionsPerClientMax: plan.connectionsPerClientMax,
+            queueLimit: plan.queueLimit,
+            queueTimeoutMilliseconds: plan.queueTimeout,
+            isInMaintenance: plan.isInMaintenance
         )
+        configuration.passive = plan.passive
         configuration.halfClose = plan.halfClose
         configuration.halfCloseTimeoutMilliseconds = plan.halfCloseTimeout
         configuration.maxLifetimeMilliseconds = plan.maxLifetime

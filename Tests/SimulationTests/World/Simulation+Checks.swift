@@ -17,6 +17,9 @@ extension Simulation {
             let slot = workers[index].sessions[slotIndex]
             guard slot.pointee.isOccupied else { continue }
             occupied += 1
+            if slot.pointee.queuePosition != .max {
+                ring.waited.insert(SlotUse(slot: slotIndex, generation: slot.pointee.generation))
+            }
             let (up, down) = (slot.pointee.session.upward.queue.count, slot.pointee.session.downward.queue.count)
             queued += Int(up + down)
             buffersHeldMax = max(buffersHeldMax, Int(max(up, down)))
@@ -82,6 +85,7 @@ extension Simulation {
 
     /// Whoever could go on must have gone on.
     func checkQuiet() {
+        checkQueues()
         for (index, ring) in rings.enumerated() {
             let isAcknowledged = control.acknowledged(index) == control.epoch
             if !isAcknowledged {
@@ -169,6 +173,7 @@ extension Simulation {
         if records.contains(where: { $0.pointee.counters.active != 0 }) {
             network.violate(.counters, "a service has sessions left in its gauge")
         }
+        checkPlacesReturned()
         control.checkReclaimed()
         if plan.isCalm { checkWhole() }
         if plan.hasExactTurns { checkTurns() }
@@ -202,10 +207,11 @@ extension Simulation {
 
     /// In a calm run every client that came through reached a backend, and both got everything and a clean end.
     private func checkWhole() {
-        // Whoever was turned away for want of slots is counted.
+        // Whoever was turned away, for want of slots or of places, is counted.
         let begun = network.ledger.sessions.count { $0.client != nil }
         let turnedAway = control.serviceRecords.reduce(0) { sum, entry in
-            sum + entry.record.pointee.counters.sum { $0.errors.load(ordering: .relaxed) }
+            let counters = TurnedAway(entry.record)
+            return sum + counters.errors + counters.refused + counters.refusedPerClient + counters.queueOverflows
         }
         if network.ledger.acceptedClients != begun + Int(turnedAway) - failedConnects {
             network.violate(
@@ -214,6 +220,8 @@ extension Simulation {
             )
         }
         for session in network.ledger.sessions {
+            // Whoever leaves the queue without having said a word wants nothing any more.
+            if session.hasWaited, session.upstream == nil, session.client?.sentByPeer == 0 { continue }
             guard let client = session.client, let upstream = session.upstream, session.isEstablished else {
                 network.violate(.end, "a client found no backend")
                 continue

@@ -24,11 +24,12 @@ extension Simulation {
         ledger.loads = { [unowned self] in loads() }
         ledger.turnedAway = { [unowned self] in checkTurnedAway($0, $1) }
         ledger.clientKnown = { [unowned self] in checkService($0) }
+        ledger.reachedBackend = { [unowned self] in checkLimits($0) }
     }
 
     /// The backend belongs to the service whose listener the client came through, in the epoch of its arrival.
     private func checkService(_ session: SimulatedSession) {
-        guard let client = session.client, let port = session.triedPorts.first else { return }
+        guard let client = session.client, let port = session.triedPorts.first, !session.hasWaited else { return }
         let service = control.history[Int(session.epoch)][client.port]
         if service?.backends.contains(where: { $0.port == port && $0.getsSessions }) != true {
             network.violate(
@@ -51,14 +52,17 @@ extension Simulation {
         return loads
     }
 
-    /// The first backend was chosen when the client was accepted, further ones are chosen now.
+    /// The first backend was chosen when the client was accepted, further ones are chosen now, and so is that of a
+    /// client that was called out of the queue.
     private func checkChoice(_ session: SimulatedSession, _ port: UInt16) {
-        let isFirst = session.triedPorts.isEmpty
+        let isFirst = session.triedPorts.isEmpty && !session.hasWaited
         // The client may not be known yet, as that of a slot that was given away within a turn.
         let ring = session.ring
         guard
             let choice = isFirst
-                ? session.client?.choice : Choice(epoch: ring.leavingEpoch ?? ring.viewEpoch, loads: loads())
+                ? session.client?.choice
+                : Choice(
+                    epoch: session.hasWaited ? ring.viewEpoch : ring.leavingEpoch ?? ring.viewEpoch, loads: loads())
         else { return noteTurnIfExact(session, port) }
         let epoch = Int(choice.epoch)
         guard
@@ -98,7 +102,10 @@ extension Simulation {
     /// Each backend once, no more of them than the service allows, and only while there is time.
     private func checkFurtherTry(_ session: SimulatedSession, _ port: UInt16) {
         guard let firstTime = session.connectTimes.first ?? (session.triedPorts.isEmpty ? nil : 0) else { return }
-        if session.triedPorts.contains(port) { network.violate(.balance, "port \(port) was tried twice for a client") }
+        // Before it waits on, a client is sent once more to a backend that it has tried.
+        if session.triedPorts.contains(port), !session.hasWaited {
+            network.violate(.balance, "port \(port) was tried twice for a client")
+        }
         guard let client = session.client, let service = control.history[Int(session.epoch)][client.port] else {
             return
         }
@@ -108,7 +115,8 @@ extension Simulation {
                 "\(session.triedPorts.count + 1) backends were tried for a client with \(service.retries) retries")
         }
         let limit = UInt64(service.retryTimeout)
-        if limit > 0, firstTime > 0, session.ring.timeTold >= firstTime + limit {
+        // Of a client that waits for a place in between, the time starts anew.
+        if limit > 0, firstTime > 0, !session.hasWaited, session.ring.timeTold >= firstTime + limit {
             network.violate(
                 .balance, "port \(port) was tried after \(session.ring.timeTold - firstTime) of \(limit) ms")
         }
@@ -185,8 +193,9 @@ extension Simulation {
     /// Nobody is turned away whom a backend could have served. Only first choices can be judged: what a further try
     /// found is known when it found something.
     private func checkTurnedAway(_ client: SimulatedConnection, _ ring: RingCore) {
-        guard let choice = client.choice, !ring.isCut,
-            let service = control.history[Int(choice.epoch)][client.port],
+        // Nor is anybody whose backend's socket could not be opened.
+        guard let choice = client.choice, !ring.isCut, ring.refusedPorts.isEmpty,
+            let service = control.history[Int(choice.epoch)][client.port], !service.isLimited,
             links[ring.index].pointee.sessions.load(ordering: .relaxed) < plan.sessionCapacity
         else { return }
         let usable = service.backends.filter { $0.getsSessions && choice.loads[$0.port]?.isUp == true }

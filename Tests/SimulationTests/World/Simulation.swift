@@ -16,7 +16,7 @@ final class Simulation {
     let network: SimulatedNetwork
     let rings: [RingCore]
     let workers: UnsafeMutableBufferPointer<SimulatedWorker>
-    let links: [UnsafeMutablePointer<WorkerLink>]
+    let links: UnsafeMutableBufferPointer<UnsafeMutablePointer<WorkerLink>>
     let control: SimulatedControl
 
     private(set) var steps = 0
@@ -32,6 +32,8 @@ final class Simulation {
     private var turnsWithoutProgress = 0
     private var progressSeen = 0
     /// How often choices met what they are rarely met with.
+    /// Sessions with a backend that each service had at a time, at most, as its backends count.
+    var reachedMax: [String: Int] = [:]
     var choicesMet = (backups: 0, full: 0, atTheLimit: 0, hashed: 0)
     /// First choices of round robin by rotation, in the order in which they were made.
     var turnsTaken: [(rotation: Rotation, ports: [UInt16])] = []
@@ -45,11 +47,15 @@ final class Simulation {
         self.network = network
         let rings = plan.rings.indices.map { RingCore(index: $0, network: network, settings: plan.rings[$0]) }
         self.rings = rings
-        links = rings.map { _ in
+        let links = UnsafeMutableBufferPointer<UnsafeMutablePointer<WorkerLink>>.allocate(capacity: rings.count)
+        for index in rings.indices {
             let link = UnsafeMutablePointer<WorkerLink>.allocate(capacity: 1)
-            link.initialize(to: WorkerLink())
-            return link
+            link.initialize(
+                to: WorkerLink(sessionCapacity: plan.slots, waker: RingWaker(ring: Int32(index), event: -1)))
+            links.initializeElement(at: index, to: link)
         }
+        self.links = links
+        network.wakeRing = { rings[$0].wakeByAnother() }
         workers = .allocate(capacity: rings.count)
         for (index, ring) in rings.enumerated() {
             guard
@@ -57,14 +63,24 @@ final class Simulation {
                     ring: SimulatedRing(core: ring),
                     index: index,
                     link: links[index],
+                    links: UnsafeBufferPointer(links),
                     sessionCapacity: plan.slots,
                     splicePolicy: plan.splicePolicies[0]
                 )
             else { preconditionFailure("no memory for a simulated worker") }
             workers.initializeElement(at: index, to: worker)
         }
+        let workers = workers
+        for (index, ring) in rings.enumerated() {
+            ring.isWaited = { use in
+                guard use.slot < workers[index].sessions.touchedCount else { return false }
+                let slot = workers[index].sessions[use.slot]
+                return slot.pointee.generation == use.generation && slot.pointee.queuePosition != .max
+            }
+        }
         hasEnded = rings.map { _ in false }
-        control = SimulatedControl(network: network, rings: rings, links: links, sessionCapacity: plan.sessionCapacity)
+        control = SimulatedControl(
+            network: network, rings: rings, links: Array(links), sessionCapacity: plan.sessionCapacity)
         network.mutant = plan.mutant
         let random = random
         network.backendScript = { plan.backendScript(random, $0) }
@@ -79,6 +95,7 @@ final class Simulation {
             link.deinitialize(count: 1)
             link.deallocate()
         }
+        links.deallocate()
     }
 
     /// Runs to the end; what was found wrong first, if anything.
@@ -188,7 +205,7 @@ final class Simulation {
         // Port 0: any that is open.
         let ports = control.openPorts
         let port = arrival.port != 0 || ports.isEmpty ? arrival.port : random.pick(ports)
-        clients.append(network.arrive(at: port, script: arrival.script))
+        clients.append(network.arrive(at: port, script: arrival.script, client: arrival.client))
         return true
     }
 

@@ -22,6 +22,7 @@ extension SimulationPlan {
         if hasChanges { drawChanges(&plan, random) }
         if !plan.isCalm, random.chance(20) { plan.cutAfter = random.within(0...2000) }
         if isClogged { clog(&plan, random) }
+        drawLimits(&plan, seed)
         if !plan.isCalm { drawEnds(&plan, seed) }
         plan.hasExactTurns = plan.isCalm && !hasChanges
         return plan
@@ -103,6 +104,9 @@ extension SimulationPlan {
             service.backends[index].isBackup = random.chance(backups)
             if random.chance(rests) { service.backends[index].state = random.pick([.drain, .maintenance]) }
         }
+        // A run is short.
+        service.passive.failures = 1
+        service.passive.downTimeMilliseconds = 300
         service.retries = random.pick([2, 2, 0, 1, 3, 7])
         if random.chance(25) { service.retryTimeout = random.within(1...3000) }
     }
@@ -202,7 +206,10 @@ extension SimulationPlan {
             nextPort += 1
             return Change(
                 at: time,
-                action: { control, random in change(control, random, kind: kind, newPort: port) },
+                action: { control, random in
+                    control.judgeTraffic()
+                    change(control, random, kind: kind, newPort: port)
+                },
                 needsSettled: kind < 7 || kind > 8
             )
         }

@@ -34,6 +34,8 @@ struct SimulationPlan {
         var at: Int
         var port: UInt16
         var script: PeerScript
+        /// Clients of the same number have the same address; nil is one of a few.
+        var client: Int?
     }
 
     struct Change {

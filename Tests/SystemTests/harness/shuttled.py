@@ -186,13 +186,14 @@ class Shuttled:
         gauges = {}
         for service in self.admin.services():
             gauges[service["name"]] = service["active"]
+            gauges[f"{service['name']}, queued"] = service["queued"]
             for backend in service["backends"]:
                 gauges[f"{service['name']}/{backend['name']}"] = backend["active"]
         return {name: value for name, value in gauges.items() if value != 0}
 
     def wait_idle(self, deadline: float = 10.0) -> None:
-        """Waits until every `active` is 0."""
-        eventually(lambda: not self.active(), lambda: f"every `active` falls to 0, but {self.active()}", deadline)
+        """Waits until every `active` and `queued` is 0."""
+        eventually(lambda: not self.active(), lambda: f"every `active` and `queued` falls to 0, but {self.active()}", deadline)
 
     @property
     def is_measured(self) -> bool:

@@ -1,0 +1,98 @@
+// Owns what is known of the health of backends and how it reaches the rings: what checks say, and what traffic has met.
+// Leaves to others: making checks (shuttled/Health), deciding what failures lead to (Balancing/PassiveEjection).
+
+import Synchronization
+
+extension Engine {
+    /// Takes in what checks say of a backend and publishes the new rotation. Unknown names are ignored.
+    public func setHealth(service: String, backend: String, isUp: Bool) {
+        guard let index = serviceIndices[service],
+            let record = services[index].backendRecord(named: backend)
+        else { return }
+        record.pointee.isCheckedUp = isUp
+        var isStale = record.pointee.updateUp()
+        // One backend more or less that could be used: another number may be out.
+        if services[index].hasAccused { isStale = judge(index) || isStale }
+        if isStale {
+            renew(index)
+            publish()
+        }
+    }
+
+    /// Counts one finished health check. Unknown names are ignored.
+    public func recordCheck(service: String, backend: String, result: CheckResult) {
+        guard let index = serviceIndices[service],
+            let record = services[index].backendRecord(named: backend)
+        else { return }
+        record.pointee.lastCheck = result
+        switch result.status {
+        case .success: record.pointee.checkSuccesses += 1
+        case .fail: record.pointee.checkFailures += 1
+        case .inconclusive: break
+        }
+        if result.status == .success, record.pointee.passive.accusedAt != nil {
+            record.pointee.passive.checkSucceeded()
+            if judge(index) {
+                renew(index)
+                publish()
+            }
+        }
+    }
+
+    /// Takes out and lets back backends by what their traffic has met since the last call, and returns whom. `now` is in
+    /// milliseconds and never goes back. Where nothing happened the call costs a load for each ring.
+    public func judgeTraffic(at now: UInt64) -> [EjectionChange] {
+        judgedAt = now
+        var hasNewFailures = false
+        for worker in workers where worker.link.pointee.hasNewFailures.load(ordering: .relaxed) {
+            hasNewFailures = worker.link.pointee.hasNewFailures.exchange(false, ordering: .acquiring) || hasNewFailures
+        }
+        if hasNewFailures || nextJudgement <= now {
+            var isStale = false
+            for index in services.indices where isDue(index) && judge(index) {
+                renew(index)
+                isStale = true
+            }
+            nextJudgement = services.map { $0.table.pointee.record.pointee.nextJudgement }.min() ?? .max
+            if isStale { publish() }
+        }
+        defer { ejectionChanges.removeAll() }
+        return ejectionChanges
+    }
+
+    /// Judges anew where the configuration of accused backends may have changed; before it is published.
+    func judgeTrafficOfNewConfiguration() {
+        for index in services.indices where services[index].hasAccused && judge(index) {
+            renew(index)
+        }
+    }
+
+    private func isDue(_ index: Int) -> Bool {
+        let record = services[index].table.pointee.record
+        if record.pointee.nextJudgement <= judgedAt { return true }
+        return record.pointee.hasNewFailures.load(ordering: .relaxed)
+            && record.pointee.hasNewFailures.exchange(false, ordering: .acquiring)
+    }
+
+    /// Whether the service's rotation is stale now.
+    private func judge(_ index: Int) -> Bool {
+        let changes = services[index].judgeTraffic(at: judgedAt)
+        ejectionChanges += changes
+        nextJudgement = min(nextJudgement, services[index].table.pointee.record.pointee.nextJudgement)
+        return !changes.isEmpty
+    }
+
+    private func renew(_ index: Int) {
+        let old = services[index]
+        let shares = CompiledService.shares(old.configuration, old.backends)
+        let renewed = CompiledService(
+            configuration: old.configuration,
+            record: old.table.pointee.record,
+            backends: old.backends,
+            rotation: Rotation(shares),
+            rotationShares: shares,
+            reusing: old
+        )
+        replace(index, by: renewed)
+    }
+}

@@ -1,0 +1,69 @@
+// Owns carrying out what failures of real traffic lead to: from the records to the decision and back to what rings read.
+// Leaves to others: deciding (PassiveEjection), renewing rotations and publishing (Engine).
+
+import Synchronization
+
+/// A backend that traffic has taken out, or that is back.
+public struct EjectionChange: Equatable, Sendable {
+    public var service: String
+    public var backend: String
+    public var isEjected: Bool
+    public var lastFailure: TrafficFailure?
+}
+
+extension CompiledService {
+    /// Judges the backends by what has been counted. What is returned has changed; `isUp` of the records knows already.
+    func judgeTraffic(at now: UInt64) -> [EjectionChange] {
+        var ejection = PassiveEjection(
+            backends.indices.map { index in
+                let rule = rule(of: index)
+                let failures = backends[index].pointee.failures.count
+                backends[index].pointee.passive.observe(failures: failures, rule, at: now)
+                return PassiveEjection.Backend(
+                    tracker: backends[index].pointee.passive,
+                    rule: rule,
+                    isOtherwiseUsable: isOtherwiseUsable(index)
+                )
+            }
+        )
+        ejection.judge(at: now)
+        let record = table.pointee.record
+        record.pointee.panics += ejection.panics
+        record.pointee.nextJudgement = ejection.nextChange ?? .max
+        var changes: [EjectionChange] = []
+        for index in backends.indices {
+            let wasEjected = backends[index].pointee.passive.isEjected
+            backends[index].pointee.passive = ejection.backends[index].tracker
+            let isEjected = ejection.backends[index].tracker.isEjected
+            guard isEjected != wasEjected else { continue }
+            backends[index].pointee.updateUp()
+            changes.append(
+                EjectionChange(
+                    service: configuration.name,
+                    backend: configuration.backends[index].name,
+                    isEjected: isEjected,
+                    lastFailure: backends[index].pointee.failures.last
+                )
+            )
+        }
+        return changes
+    }
+
+    /// Whether traffic has anything against a backend of the service.
+    var hasAccused: Bool { backends.contains { $0.pointee.passive.accusedAt != nil } }
+
+    private func rule(of index: Int) -> PassiveRule {
+        let backend = configuration.backends[index]
+        let record = backends[index]
+        // One that is to be checked and is not, since its check address does not resolve, would never be back.
+        let isChecked = record.pointee.checkSuccesses + record.pointee.checkFailures > 0
+        return PassiveRule(
+            configuration: backend.passive ?? configuration.passive,
+            isReturnedByCheck: configuration.checkIntervalMilliseconds > 0 && !backend.checkAddress.isEmpty && isChecked
+        )
+    }
+
+    private func isOtherwiseUsable(_ index: Int) -> Bool {
+        CompiledService.weight(of: configuration.backends[index]) > 0 && backends[index].pointee.isCheckedUp
+    }
+}
