@@ -19,7 +19,7 @@ extension Engine {
         }
     }
 
-    /// Counts one finished health check. Unknown names are ignored.
+    /// Keeps the result of one finished health check, and counts it. Unknown names are ignored.
     public func recordCheck(service: String, backend: String, result: CheckResult) {
         guard let index = serviceIndices[service],
             let record = services[index].backendRecord(named: backend)
@@ -60,11 +60,15 @@ extension Engine {
         return ejectionChanges
     }
 
-    /// Judges anew where the configuration of accused backends may have changed; before it is published.
-    func judgeTrafficOfNewConfiguration() {
-        for index in services.indices where services[index].hasAccused && judge(index) {
-            renew(index)
-        }
+    /// Judges accused backends by a configuration that is about to be compiled.
+    func judgeTraffic(
+        of configuration: ServiceConfiguration,
+        _ backends: [UnsafeMutablePointer<BackendRecord>],
+        record: UnsafeMutablePointer<ServiceRecord>
+    ) {
+        guard CompiledService.hasAccused(backends) else { return }
+        ejectionChanges += CompiledService.judgeTraffic(of: configuration, backends, record: record, at: judgedAt)
+        nextJudgement = min(nextJudgement, record.pointee.nextJudgement)
     }
 
     private func isDue(_ index: Int) -> Bool {

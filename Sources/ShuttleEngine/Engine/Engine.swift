@@ -189,7 +189,6 @@ public final class Engine {
         servicesByAddress = Dictionary(
             uniqueKeysWithValues: zip(change.services.map(\.listenAddress), services)
         )
-        judgeTrafficOfNewConfiguration()
         listeners.startClosing(exceptAddresses: Set(servicesByAddress.keys)) { leaving[$0] }
         publish()
         return epoch
@@ -254,12 +253,14 @@ public final class Engine {
         let backends = configuration.backends.indices.map { index in
             records.backend(Engine.identity(of: index, in: service))
         }
+        let record = records.service(configuration.name)
+        judgeTraffic(of: configuration, backends, record: record)
         let shares = CompiledService.shares(configuration, backends)
         if let previous, previous.backends == backends, previous.rotationShares == shares {
             if previous.configuration == configuration { return previous }
             return CompiledService(
                 configuration: configuration,
-                record: records.service(configuration.name),
+                record: record,
                 backends: backends,
                 rotation: previous.rotation,
                 rotationShares: shares,
@@ -268,7 +269,7 @@ public final class Engine {
         }
         return CompiledService(
             configuration: configuration,
-            record: records.service(configuration.name),
+            record: record,
             backends: backends,
             rotation: Rotation(shares),
             rotationShares: shares,

@@ -14,20 +14,31 @@ public struct EjectionChange: Equatable, Sendable {
 extension CompiledService {
     /// Judges the backends by what has been counted. What is returned has changed; `isUp` of the records knows already.
     func judgeTraffic(at now: UInt64) -> [EjectionChange] {
+        CompiledService.judgeTraffic(of: configuration, backends, record: table.pointee.record, at: now)
+    }
+
+    /// The same before there is a compiled service: one that rings never get must not exist, since they read what the
+    /// newest has put into the service's record.
+    static func judgeTraffic(
+        of configuration: ServiceConfiguration,
+        _ backends: [UnsafeMutablePointer<BackendRecord>],
+        record: UnsafeMutablePointer<ServiceRecord>,
+        at now: UInt64
+    ) -> [EjectionChange] {
         var ejection = PassiveEjection(
             backends.indices.map { index in
-                let rule = rule(of: index)
+                let rule = rule(of: configuration.backends[index], in: configuration, backends[index])
                 let failures = backends[index].pointee.failures.count
                 backends[index].pointee.passive.observe(failures: failures, rule, at: now)
                 return PassiveEjection.Backend(
                     tracker: backends[index].pointee.passive,
                     rule: rule,
-                    isOtherwiseUsable: isOtherwiseUsable(index)
+                    isOtherwiseUsable: weight(of: configuration.backends[index]) > 0
+                        && backends[index].pointee.isCheckedUp
                 )
             }
         )
         ejection.judge(at: now)
-        let record = table.pointee.record
         record.pointee.panics += ejection.panics
         record.pointee.nextJudgement = ejection.nextChange ?? .max
         var changes: [EjectionChange] = []
@@ -50,20 +61,22 @@ extension CompiledService {
     }
 
     /// Whether traffic has anything against a backend of the service.
-    var hasAccused: Bool { backends.contains { $0.pointee.passive.accusedAt != nil } }
+    var hasAccused: Bool { CompiledService.hasAccused(backends) }
 
-    private func rule(of index: Int) -> PassiveRule {
-        let backend = configuration.backends[index]
-        let record = backends[index]
+    static func hasAccused(_ backends: [UnsafeMutablePointer<BackendRecord>]) -> Bool {
+        backends.contains { $0.pointee.passive.accusedAt != nil }
+    }
+
+    private static func rule(
+        of backend: BackendConfiguration,
+        in service: ServiceConfiguration,
+        _ record: UnsafeMutablePointer<BackendRecord>
+    ) -> PassiveRule {
         // One that is to be checked and is not, since its check address does not resolve, would never be back.
         let isChecked = record.pointee.checkSuccesses + record.pointee.checkFailures > 0
         return PassiveRule(
-            configuration: backend.passive ?? configuration.passive,
-            isReturnedByCheck: configuration.checkIntervalMilliseconds > 0 && !backend.checkAddress.isEmpty && isChecked
+            configuration: backend.passive ?? service.passive,
+            isReturnedByCheck: service.checkIntervalMilliseconds > 0 && !backend.checkAddress.isEmpty && isChecked
         )
-    }
-
-    private func isOtherwiseUsable(_ index: Int) -> Bool {
-        CompiledService.weight(of: configuration.backends[index]) > 0 && backends[index].pointee.isCheckedUp
     }
 }
