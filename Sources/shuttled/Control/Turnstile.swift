@@ -14,12 +14,18 @@ final class Turnstile {
     var waitingCount: Int { waiters.count }
 
     /// Waits for its turn. Everyone who enters must leave.
+    ///
+    /// Looking whether it is taken and joining those who wait is one step: others may run before a continuation is made,
+    /// and whoever leaves in between would find nobody to hand over to.
     nonisolated(nonsending) func enter() async {
-        guard isTaken else {
-            isTaken = true
-            return
+        await withCheckedContinuation { continuation in
+            if isTaken {
+                waiters.append(continuation)
+            } else {
+                isTaken = true
+                continuation.resume()
+            }
         }
-        await withCheckedContinuation { waiters.append($0) }
     }
 
     /// Enters if nobody is inside. Whoever waits goes first.
