@@ -11,7 +11,7 @@ from harness.peers import Named, Refusing, Scripted, send_then_reset
 from harness.ports import free_address
 from harness.shuttled import Shuttled, backend, service
 from harness.stage import Stage
-from harness.streams import read_to_end
+from harness.streams import finish, read_to_end
 from harness.wait import Stopwatch, eventually, throughout
 
 
@@ -68,6 +68,7 @@ def test_resets_count_before_the_first_byte(stage: Stage, first: bytes) -> None:
 
     def use() -> None:
         with stage.connect(address) as client:
+            finish(client)
             read_to_end(client)
 
     if first:
@@ -107,6 +108,7 @@ def test_one_of_two_stays_and_a_lone_one_does_not(stage: Stage) -> None:
 
     def use() -> None:
         with stage.connect(address) as client:
+            finish(client)
             read_to_end(client)
 
     def panics() -> int:

@@ -14,8 +14,17 @@ import socket
 FIRST = 12_000
 LAST = 31_999
 
-#: Test runs beside each other start at different places.
-_next = itertools.count((os.getpid() * 137) % (LAST - FIRST))
+
+def _start() -> int:
+    """Test runs beside each other start at different places, and the workers of one run far apart: their numbers as
+    processes are neighbours."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    parent = os.getppid() if workers > 1 else os.getpid()
+    return (parent * 137 + worker * (LAST - FIRST) // workers) % (LAST - FIRST)
+
+
+_next = itertools.count(_start())
 
 
 def free_port() -> int:
