@@ -200,6 +200,7 @@ extension BenchmarkRing: RingOperations {
     func acknowledgedBytes(_ socket: Int32) -> UInt64 { 0 }
     func millisecondsSinceSent(_ socket: Int32) -> UInt64 { 0 }
     func isDead(_ socket: Int32) -> Bool { false }
+    func hasEnded(_ socket: Int32) -> Bool { false }
 
     mutating func shutdown() {}
 }

@@ -6,10 +6,12 @@ reset never looks like a FIN. Amounts, speeds and sizes are in `test_flow.py`.
 
 from __future__ import annotations
 
+import queue
 import socket
 import statistics
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -196,6 +198,42 @@ def test_a_clients_reset_reaches_an_idle_backend_at_once(stage: Stage) -> None:
         assert backend_peer.ended(number).end is End.RESET
         waiting.append(watch.seconds)
     assert statistics.median(waiting) < 0.1, f"seconds until the backend saw it: {waiting}"
+
+
+@pytest.mark.parametrize("end, expected", [(reset, End.RESET), (finish, End.FINISHED)], ids=["reset", "finish"])
+@pytest.mark.parametrize("speaker", ["client", "backend"])
+def test_an_end_that_comes_together_with_bytes_is_seen(
+    stage: Stage, speaker: str, end: Callable[[socket.socket], None], expected: End
+) -> None:
+    """A receive that stays armed takes the bytes, and may not be told again of what came with them."""
+    accepted: queue.SimpleQueue[socket.socket] = queue.SimpleQueue()
+    over = threading.Event()
+
+    def keep(connection: socket.socket) -> None:
+        accepted.put(connection)
+        over.wait(60)
+
+    front = stage.front(stage.add(Scripted(keep)).address)
+    try:
+        for _ in range(5):
+            client = front.connect()
+            client.sendall(b"?")
+            behind = accepted.get(timeout=10)
+            behind.settimeout(10)
+            assert read_exactly(behind, 1) == b"?"
+            behind.sendall(b"!")
+            assert read_exactly(client, 1) == b"!"
+            source, sink = (client, behind) if speaker == "client" else (behind, client)
+            with front.shuttled.stopped():
+                source.sendall(b"bye")
+                end(source)
+            watch = Stopwatch()
+            stream = read_to_end(sink)
+            assert (stream.data, stream.end) == (b"bye", expected)
+            assert watch.seconds < 1
+            client.close()
+    finally:
+        over.set()
 
 
 def test_a_reply_arrives_although_the_backend_closes_without_reading(stage: Stage) -> None:

@@ -415,6 +415,7 @@ extension LinuxRing: RingOperations {
     func acknowledgedBytes(_ socket: Int32) -> UInt64 { Socket.acknowledgedBytes(socket) }
     func millisecondsSinceSent(_ socket: Int32) -> UInt64 { Socket.millisecondsSinceSent(socket) }
     func isDead(_ socket: Int32) -> Bool { Socket.isDead(socket) }
+    func hasEnded(_ socket: Int32) -> Bool { Socket.hasEnded(socket) }
 
     mutating func shutdown() {
         guard !isReleased else { return }

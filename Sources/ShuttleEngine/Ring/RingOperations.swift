@@ -112,6 +112,8 @@ protocol RingOperations: ~Copyable {
     func millisecondsSinceSent(_ socket: Int32) -> UInt64
     /// Whether the connection is over in both directions, as after a reset.
     func isDead(_ socket: Int32) -> Bool
+    /// Whether the peer has ended or reset the connection, received or not.
+    func hasEnded(_ socket: Int32) -> Bool
 
     /// Releases everything; idempotent. Generic owners cannot rely on deinit in debug builds.
     mutating func shutdown()

@@ -103,6 +103,13 @@ enum Socket {
         return withInformation(socket) { $0.count > 0 && $0[0] == stateClose }
     }
 
+    /// As poll(2) tells without waiting: POLLRDHUP, or what it tells unasked of an error.
+    static func hasEnded(_ socket: Int32) -> Bool {
+        let peerEnded: Int16 = 0x2000
+        var question = pollfd(fd: socket, events: peerEnded, revents: 0)
+        return poll(&question, 1, 0) > 0 && question.revents & (peerEnded | Int16(POLLERR | POLLHUP)) != 0
+    }
+
     private static func withInformation<R>(_ socket: Int32, _ body: (UnsafeRawBufferPointer) -> R) -> R {
         withUnsafeTemporaryAllocation(byteCount: 256, alignment: 8) { buffer in
             var length = socklen_t(buffer.count)

@@ -5,7 +5,7 @@
 /// The rule: bytes in either direction count; while output is pending only its progress does, so that a peer that
 /// talks and never reads, and one large send that looks still from outside, are both judged rightly.
 struct IdleClock {
-    private var lastReceive: UInt64
+    private(set) var lastReceive: UInt64
     private var lastSend: UInt64
     private var lastProgress: UInt64
     private var acknowledged: UInt64 = 0

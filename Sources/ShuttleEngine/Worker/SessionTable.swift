@@ -10,16 +10,18 @@ struct SessionSlot {
     var isDirty: Bool
     var isStarved: Bool
     var awaitsFirstReceive: Bool
+    var isWatched: Bool
     var hasConnectTimedOut: Bool
     var closesDownstreamByReset: Bool
     var closesUpstreamByReset: Bool
     var isCountedAsEstablished: Bool
-    /// Links of the free list, the dirty list, the list of sessions whose connect is due, and of those that wait for
-    /// buffers.
+    /// Links of the free list, the dirty list, the list of sessions whose connect is due, of those that are looked at
+    /// for ends, and of those that wait for buffers.
     var nextFree: UInt32
     var nextDirty: UInt32
     var nextStarved: UInt32
     var nextConnecting: UInt32
+    var nextWatched: UInt32
     var previousStarved: UInt32
     /// Links of the sessions that wait for a place.
     var nextQueued: UInt32

@@ -125,6 +125,7 @@ extension Worker where Ring: ~Copyable {
             timers.register(place.index)
             slot.pointee.isDirty = false
             slot.pointee.awaitsFirstReceive = false
+            slot.pointee.isWatched = false
         }
         counters.pointee.active.addAsOnlyWriter(1)
         link.pointee.sessions.addAsOnlyWriter(1)
@@ -136,6 +137,7 @@ extension Worker where Ring: ~Copyable {
                 isDirty: slot.pointee.isDirty,
                 isStarved: false,
                 awaitsFirstReceive: slot.pointee.awaitsFirstReceive,
+                isWatched: slot.pointee.isWatched,
                 hasConnectTimedOut: false,
                 closesDownstreamByReset: false,
                 closesUpstreamByReset: false,
@@ -144,6 +146,7 @@ extension Worker where Ring: ~Copyable {
                 nextDirty: slot.pointee.nextDirty,
                 nextStarved: SessionTable.none,
                 nextConnecting: slot.pointee.nextConnecting,
+                nextWatched: slot.pointee.nextWatched,
                 previousStarved: SessionTable.none,
                 nextQueued: SessionTable.none,
                 previousQueued: SessionTable.none,

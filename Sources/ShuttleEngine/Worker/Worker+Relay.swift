@@ -28,6 +28,7 @@ extension Worker where Ring: ~Copyable {
                 } else {
                     slot.pointee.upstreamClock.received(now: now)
                 }
+                if completion.hasMore { watchForEnd(index, slot) }
             } else {
                 ring.giveBack(buffer, count: Int(completion.result))
             }

@@ -32,6 +32,9 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
     var dirtyHead = SessionTable.none
     // Slots whose connect starts after the completions of this turn.
     var connectingHead = SessionTable.none
+    // Slots that are looked at for ends that their receives have missed, and when.
+    var watchedHead = SessionTable.none
+    var watchAt = UInt64.max
     // Sessions that wait for buffers, first come first served.
     var starvedHead = SessionTable.none
     var starvedTail = SessionTable.none
@@ -120,6 +123,7 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
         waits.record(handleCompletions(), elapsed: time &- turnStart)
         turnStart = time
         takeCalls()
+        if watchAt <= now { lookForEnds() }
         expireTimers()
         startConnects(connecting)
         return true
@@ -138,6 +142,7 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
         // Those that were let go on first need not have taken the buffers there are.
         if starvedHead != SessionTable.none, ring.freeBufferCount > 0 { deadline = now }
         if drainSweep.isUnderWay { deadline = now }
+        if watchAt != .max { deadline = min(deadline ?? .max, watchAt) }
         return deadline
     }
 

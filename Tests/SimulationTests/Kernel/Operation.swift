@@ -15,6 +15,8 @@ final class Operation {
     /// Receive: bytes until it ends by itself; the first try may find no buffer even without data.
     var remaining = 0
     var expectsDelay = false
+    /// Receive: it took the bytes that came with a reset, and will not be told of that.
+    var isDeaf = false
     /// Readiness: for what.
     var readiness = Readiness.readable
     /// Send: whether it waits until all is taken, and where the bytes lie until it completes.

@@ -122,6 +122,8 @@ extension RingCore {
         switch source.receivable() {
         case .nothing:
             return false
+        case .end where operation.isDeaf, .failure where operation.isDeaf:
+            return false
         case .end:
             source.endReported()
             network.log.note(
@@ -175,6 +177,9 @@ extension RingCore {
         operation.remaining -= count
         let isBroken = network.random.chance(network.settings.brokenMultishots)
         let hasMore = settings.hasReceiveLimit && operation.remaining > 0 && !isBroken
+        // Once the last bytes are taken there is nothing else to wake it.
+        operation.isDeaf =
+            hasMore && source.unread == 0 && source.hasPeerReset && network.random.chance(network.settings.missedResets)
         network.log.note(
             network.now, "ring %: % bytes from connection %, more %", index, count, source.key, hasMore ? 1 : 0)
         post(operation, Int32(count), buffer: buffer, hasMore: hasMore)

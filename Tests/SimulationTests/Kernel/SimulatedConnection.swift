@@ -179,6 +179,9 @@ final class SimulatedConnection {
         hasPeerReset || hasProxyReset || hasProxyFinished && hasPeerFinished && acknowledged == accepted
     }
 
+    /// As `tcp_poll` tells, whether or not it was received.
+    var hasEnded: Bool { hasPeerFinished || pendingError != 0 || isDead }
+
     /// SIOCOUTQ; a reset leaves it as it was.
     var unacknowledged: Int { accepted - acknowledged }
 

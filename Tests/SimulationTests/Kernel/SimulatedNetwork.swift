@@ -31,6 +31,8 @@ struct NetworkSettings {
     var shortReceives = 0
     /// Multishot receives end without a reason, as when the completion queue is full.
     var brokenMultishots = 0
+    /// Multishot receives that took bytes are not told of the reset that came with them.
+    var missedResets = 0
     var acceptAborts = 0
     /// Accepts and sockets fail with EMFILE although there is room.
     var descriptorShortages = 0

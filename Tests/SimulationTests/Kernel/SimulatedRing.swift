@@ -106,6 +106,7 @@ struct SimulatedRing: RingOperations, ~Copyable {
         core.network.now - (core.network.connection(at: socket)?.lastAcknowledgement ?? 0)
     }
 
+    func hasEnded(_ socket: Int32) -> Bool { core.network.connection(at: socket)?.hasEnded ?? true }
     func isDead(_ socket: Int32) -> Bool { core.network.connection(at: socket)?.isDead ?? true }
 
     mutating func shutdown() { core.shutdown() }

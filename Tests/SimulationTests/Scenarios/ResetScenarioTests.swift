@@ -49,6 +49,21 @@ import Testing
         expectClean(plan, seeds: 1...60) { expectResetPassedOn($0, fromClient: fromClient) }
     }
 
+    /// A reset comes together with bytes, and the receive that takes these is not told of it.
+    @Test(arguments: [true, false])
+    func resetThatTheReceiveMisses(fromClient: Bool) {
+        let resetting = PeerScript(steps: [.send(10), .pause(3000), .send(20), .reset])
+        let idle = PeerScript()
+        var plan = SimulationPlan.onePair(
+            "reset that the receive misses",
+            client: fromClient ? resetting : idle,
+            backend: fromClient ? idle : resetting,
+            ring: .roomy
+        )
+        plan.network.missedResets = 100
+        expectClean(plan, seeds: 1...20) { expectResetPassedOn($0, fromClient: fromClient) }
+    }
+
     /// Case 7: an idle backend hears of its client's reset at once.
     @Test(arguments: [true, false])
     func resetWithAnIdleOtherSide(fromClient: Bool) {

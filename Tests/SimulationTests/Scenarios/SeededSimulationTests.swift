@@ -69,7 +69,7 @@ import Testing
         #expect(met.epochs > 40)
         #expect(met.reusedSlots > 10)
         #expect(met.bytes > 100_000)
-        #expect(met.backups > 10)
+        #expect(met.backups > 3)
         #expect(met.full > 10)
         #expect(met.atTheLimit > 10)
         #expect(met.ejections > 3)

@@ -5,12 +5,13 @@ Leaves to `stage.py` which instances a test has, and to `admin.py` the requests.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,18 @@ class Shuttled:
     def signal(self, number: int) -> None:
         assert self.process is not None
         os.kill(self.process.pid, number)
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Whatever happens meanwhile, it finds all at once when it goes on."""
+        assert self.process is not None
+        view = ProcessView(self.process.pid)
+        self.signal(signal.SIGSTOP)
+        try:
+            eventually(lambda: view.status("State").startswith("T"), "shuttled has stopped")
+            yield
+        finally:
+            self.signal(signal.SIGCONT)
 
     def exit_code(self, seconds: float = STOP_SECONDS) -> int:
         """Waits for the process to end by itself."""
