@@ -15,8 +15,9 @@ final class Operation {
     /// Receive: bytes until it ends by itself; the first try may find no buffer even without data.
     var remaining = 0
     var expectsDelay = false
-    /// Receive: it took the bytes that came with a reset, and will not be told of that.
-    var isDeaf = false
+    /// Receive: when it last took bytes, and whether it was told of a reset that came with them; nil before that.
+    var tookBytesAt: UInt64?
+    var wasTold: Bool?
     /// Readiness: for what.
     var readiness = Readiness.readable
     /// Send: whether it waits until all is taken, and where the bytes lie until it completes.

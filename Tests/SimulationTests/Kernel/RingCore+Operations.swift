@@ -6,6 +6,9 @@ import Glibc
 @testable import ShuttleEngine
 
 extension RingCore {
+    /// A reset so soon after bytes were taken came about with them. More than the kernel takes.
+    static var togetherMilliseconds: UInt64 { 5 }
+
     /// The first try happens at submission, if the kernel gets to it then.
     func start(_ operation: Operation) {
         switch operation.kind {
@@ -122,7 +125,7 @@ extension RingCore {
         switch source.receivable() {
         case .nothing:
             return false
-        case .end where operation.isDeaf, .failure where operation.isDeaf:
+        case .end where missesReset(operation), .failure where missesReset(operation):
             return false
         case .end:
             source.endReported()
@@ -139,6 +142,19 @@ extension RingCore {
             receive(available, from: source, operation)
         }
         return true
+    }
+
+    /// Whether a receive that stays armed was not told of a reset that came about when it took bytes: for good, since
+    /// nothing wakes it any more.
+    private func missesReset(_ operation: Operation) -> Bool {
+        if let wasTold = operation.wasTold { return !wasTold }
+        guard let source = operation.connection, source.hasPeerReset, let tookBytesAt = operation.tookBytesAt,
+            source.resetAt <= tookBytesAt + RingCore.togetherMilliseconds
+        else { return false }
+        let wasTold = !network.random.chance(network.settings.missedResets)
+        operation.wasTold = wasTold
+        if !wasTold { missedResets += 1 }
+        return !wasTold
     }
 
     private func receive(_ available: Int, from source: SimulatedConnection, _ operation: Operation) {
@@ -177,9 +193,7 @@ extension RingCore {
         operation.remaining -= count
         let isBroken = network.random.chance(network.settings.brokenMultishots)
         let hasMore = settings.hasReceiveLimit && operation.remaining > 0 && !isBroken
-        // Once the last bytes are taken there is nothing else to wake it.
-        operation.isDeaf =
-            hasMore && source.unread == 0 && source.hasPeerReset && network.random.chance(network.settings.missedResets)
+        operation.tookBytesAt = network.now
         network.log.note(
             network.now, "ring %: % bytes from connection %, more %", index, count, source.key, hasMore ? 1 : 0)
         post(operation, Int32(count), buffer: buffer, hasMore: hasMore)

@@ -97,6 +97,8 @@ final class RingCore {
     private(set) var starvationsReported = 0
     private(set) var submittedReceives = 0
     private(set) var duplicates = 0
+    /// Receives that were not told of a reset.
+    var missedResets = 0
     private var remembered: [Completion] = []
 
     init(index: Int, network: SimulatedNetwork, settings: RingSettings) {

@@ -51,18 +51,19 @@ import Testing
     @Test func aChangeIsForNewSessions() {
         var plan = plan("other sources")
         plan.isCalm = true
+        // Long after the last of the first thirty, and long before the others.
         plan.changes = [
-            .init(at: 72) { control, _ in
+            .init(at: 5000) { control, _ in
                 var plans = control.plans
                 plans[0].sources = ["127.0.2.1"]
                 _ = control.commit(plans)
             }
         ]
+        plan.arrive(20, every: 5, from: 10_000, PeerScript(steps: [.send(10), .finish]))
         expectClean(plan, seeds: 1...5) { simulation in
             let used = simulation.network.ledger.sourcesUsed
-            let later = SocketAddress(source: "127.0.2.1").flatMap { used[$0] } ?? 0
-            #expect((8...20).contains(later), "\(later)")
-            #expect(used.values.reduce(0, +) == 30)
+            #expect(SourceScenarioTests.sources.map { used[$0] } == [10, 10, 10])
+            #expect(SocketAddress(source: "127.0.2.1").flatMap { used[$0] } == 20)
         }
     }
 }

@@ -1,5 +1,5 @@
 // Owns what a seed draws of the ways in which a service, or the kernel for it, ends sessions that their peers do not:
-// half-close, age, keepalive; and of the addresses that its connections come from.
+// half-close, age, keepalive; of resets that receives miss; and of the addresses that its connections come from.
 
 @testable import ShuttleEngine
 
@@ -19,5 +19,6 @@ extension SimulationPlan {
             plan.services[index].keepaliveIdle = random.pick([0, 1000, 5000, 60_000, 60_000])
             if random.chance(20) { plan.services[index].userTimeout = random.within(1...60_000) }
         }
+        plan.network.missedResets = random.pick([0, 50, 100, 100])
     }
 }

@@ -54,7 +54,6 @@ extension SimulationPlan {
         let often = [0, 0, 0, 2, 10, 40]
         plan.network.shortReceives = random.pick(often)
         plan.network.brokenMultishots = random.pick(often)
-        plan.network.missedResets = random.pick(often)
         plan.network.acceptAborts = random.pick([0, 0, 5, 30])
         plan.network.descriptorShortages = random.pick([0, 0, 5, 30])
         plan.network.portShortages = random.pick([0, 0, 5, 30])
