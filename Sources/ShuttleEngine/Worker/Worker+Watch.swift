@@ -1,11 +1,11 @@
-// Owns finding the ends of connections that an armed receive has not reported.
+// Owns finding the ends of connections that an armed receive has not reported. Leaves to others: what an end leads to.
 //
 // Linux loses them: a multishot receive that takes bytes may not be told again of a reset, or of an end on a unix socket,
-// that came together with them (seen on 6.18 with TCP; liburing issue 1549 for unix sockets). A new receive sees it.
+// that came together with them (decision 5). A new receive sees it.
 
 extension Worker where Ring: ~Copyable {
-    /// How long a session must have been silent before it is asked, and how often the silent ones are picked out: one that
-    /// goes on receiving is told by its next receive.
+    /// How long a session must have been silent before it is asked, and how often the silent ones are picked out. One that
+    /// goes on receiving is told by its next receive, or by the send of what came from the other side.
     static var silenceMilliseconds: UInt64 { 20 }
 
     /// A receive took bytes and is still armed.

@@ -1,5 +1,6 @@
 // Owns the loop of one ring: adopt, submit, wait, handle completions, look at timers. The stops of a connection's way
-// are in the extensions: +Accept, +Connect, +Relay, +Close; +Adopt takes up snapshots, +Timers judges time.
+// are in the extensions: +Accept, +Connect, +Relay, +Close; +Adopt takes up snapshots, +Timers judges time, +Watch
+// finds ends that the kernel did not report.
 // Leaves to others: every decision about a session (Session), the kernel (the ring it is given).
 
 import Glibc
