@@ -205,7 +205,7 @@ def test_a_clients_reset_reaches_an_idle_backend_at_once(stage: Stage) -> None:
 def test_an_end_that_comes_together_with_bytes_is_seen(
     stage: Stage, speaker: str, end: Callable[[socket.socket], None], expected: End
 ) -> None:
-    """A receive that stays armed takes the bytes, and may not be told again of what came with them."""
+    """Both are there before shuttled looks. The rare case in which the kernel forgets one of them: test_missed_resets."""
     accepted: queue.SimpleQueue[socket.socket] = queue.SimpleQueue()
     over = threading.Event()
 

@@ -99,6 +99,14 @@ class ProcessView:
     def threads(self) -> list[int]:
         return sorted(int(entry.name) for entry in (self._proc / "task").iterdir())
 
+    @property
+    def is_stopped(self) -> bool:
+        """Every thread of it, as after SIGSTOP."""
+        return all(
+            re.search(r"^State:\s*T", (self._proc / "task" / str(thread) / "status").read_text(), re.MULTILINE)
+            for thread in self.threads
+        )
+
     def threads_in_call(self, number: int) -> list[int]:
         """Threads that are waiting inside the system call with this number."""
         inside = []

@@ -137,7 +137,7 @@ class Shuttled:
         view = ProcessView(self.process.pid)
         self.signal(signal.SIGSTOP)
         try:
-            eventually(lambda: view.status("State").startswith("T"), "shuttled has stopped")
+            eventually(lambda: view.is_stopped, "shuttled has stopped")
             yield
         finally:
             self.signal(signal.SIGCONT)
