@@ -69,6 +69,11 @@ static inline void shuttle_prep_connect(struct io_uring_sqe *sqe, int fd, const 
     io_uring_prep_connect(sqe, fd, address, length);
 }
 
+static inline int shuttle_connect(int fd, const struct sockaddr *address, unsigned length)
+{
+    return connect(fd, address, length);
+}
+
 // Behind _GNU_SOURCE in libc's header; the descriptor is blocking and closed on exec.
 extern int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
 static inline int shuttle_accept(int listener)
@@ -79,6 +84,15 @@ static inline int shuttle_accept(int listener)
 // Swift calls the function of glibc through a pointer.
 static inline int shuttle_peer_address(int socket, void *address, unsigned *length) {
     return getpeername(socket, (struct sockaddr *)address, length);
+}
+
+// The process that a unix socket was connected by, or that listens there, as it was then, SO_PEERCRED of unix(7); 0 when
+// it cannot be told. The structure is behind _GNU_SOURCE.
+static inline int shuttle_peer_process(int socket)
+{
+    struct { int process; unsigned user; unsigned group; } credentials = {0};
+    unsigned length = sizeof(credentials);
+    return getsockopt(socket, SOL_SOCKET, 17 /* SO_PEERCRED */, &credentials, &length) == 0 ? credentials.process : 0;
 }
 
 // splice(2), pipe2(2) and the pipe's capacity, fcntl(2), are behind _GNU_SOURCE or variadic.

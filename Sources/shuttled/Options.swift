@@ -15,41 +15,73 @@ struct Options: ParsableCommand {
             Every flag works with one dash and with two. Without -state, changes made over HTTP live in memory.
             Exit codes: 0 clean stop, 64 usage, 65 bad configuration, 69 io_uring cannot be used here, \
             71 an address could not be bound at start.
+            `shuttled ctl` asks and changes one that runs. `shuttled --generate-completion-script bash` (or zsh, fish) prints \
+            what a shell completes all of this by.
             """,
-        helpNames: [.customLong("help", withSingleDash: true), .long, .short]
+        // For the help and the completions; it is parsed apart (CtlCommand).
+        subcommands: [CtlCommand.self],
+        helpNames: HelpFlag.names
     )
 
     @Option(
         name: [.customLong("config", withSingleDash: true), .long],
         help: ArgumentHelp(
             "Default configuration, read at start when there is no state file; never written.", valueName: "file"
-        )
+        ),
+        completion: .file()
     )
     var config: String?
+
+    @Flag(
+        name: [.customLong("config-watch", withSingleDash: true), .customLong("config-watch")],
+        help: "Read -config again whenever its file changes, as at SIGHUP; not with -state."
+    )
+    var configWatch = false
 
     @Option(
         name: [.customLong("state", withSingleDash: true), .long],
         help: ArgumentHelp(
             "Live configuration, rewritten at every change; wins over -config when it exists and is not empty.",
             valueName: "file"
-        )
+        ),
+        completion: .file()
     )
     var state: String?
 
     @Option(
         name: [.customLong("http", withSingleDash: true), .long],
         help: ArgumentHelp(
-            "Admin address: host:port on loopback, or the path of a unix socket. (default: 127.0.0.1:9090)",
+            "Admin address: host:port, or the path of a unix socket; not on loopback only with -token-file. "
+                + "(default: 127.0.0.1:9090)",
             valueName: "address"
         )
     )
     var http: String?
 
     @Option(
+        name: [.customLong("http-mode", withSingleDash: true), .customLong("http-mode")],
+        help: ArgumentHelp(
+            "Permissions of the unix socket that -http names, such as 0660 to let its group in. (default: 0600)",
+            valueName: "mode"
+        )
+    )
+    var httpMode: String?
+
+    @Option(
         name: [.customLong("http-host", withSingleDash: true), .long], parsing: .singleValue,
         help: ArgumentHelp("A further host name that admin requests may carry; repeatable.", valueName: "name")
     )
     var httpHost: [String] = []
+
+    @Option(
+        name: [.customLong("token-file", withSingleDash: true), .customLong("token-file")],
+        help: ArgumentHelp(
+            "Who may call the admin API, in lines of NAME ROLE TOKEN, with the role read, operate or write; read again as "
+                + "it changes. (default: whoever reaches it may do everything)",
+            valueName: "file"
+        )
+    )
+    var tokenFile: String?
 
     @Option(
         name: [.customLong("resolver", withSingleDash: true), .long],
@@ -73,6 +105,7 @@ struct Options: ParsableCommand {
             "Least severe lines to log: \(Options.list(Log.levels.map(\.rawValue))). (default: info)",
             valueName: "level"
         ),
+        completion: .list(Log.levels.map(\.rawValue)),
         transform: Options.level
     )
     var logLevel: Logger.Level = .info
@@ -83,6 +116,7 @@ struct Options: ParsableCommand {
             "Form of log lines: \(Options.list(LogFormat.allCases.map(\.rawValue))). (default: text)",
             valueName: "format"
         ),
+        completion: .list(LogFormat.allCases.map(\.rawValue)),
         transform: Options.format
     )
     var logFormat: LogFormat = .text
@@ -109,12 +143,40 @@ struct Options: ParsableCommand {
     @Flag(name: [.customLong("version", withSingleDash: true), .long], help: "Print the version.")
     var version = false
 
+    /// The flags of the process. What stands before `ctl` would be taken for the daemon's.
+    static func parsed(_ arguments: [String]) throws -> Options {
+        let command = try parseAsRoot(HelpFlag.spelledOut(arguments))
+        if command is any ClientCommand || command is CtlCommand {
+            throw ValidationError("ctl comes first, its flags behind it: shuttled ctl get -http ADDRESS")
+        }
+        guard let options = command as? Options else {
+            // Help of a command, which prints itself.
+            var command = command
+            try command.run()
+            throw CleanExit.message("")
+        }
+        return options
+    }
+
     func validate() throws {
-        for (flag, value) in [("config", config), ("state", state)] where value?.isEmpty == true {
+        for (flag, value) in [("config", config), ("state", state), ("token-file", tokenFile)]
+        where value?.isEmpty == true {
             throw ValidationError("-\(flag) is empty; name a file, or leave the flag out")
         }
         if demo, config != nil || state != nil {
             throw ValidationError("-demo brings a configuration of its own; leave out -config and -state")
+        }
+        if demo, tokenFile != nil {
+            throw ValidationError("-demo prints requests without a token; leave out -demo or -token-file")
+        }
+        if configWatch, config == nil {
+            throw ValidationError("-config-watch has no file to watch; name one with -config, or leave it out")
+        }
+        if configWatch, state != nil {
+            throw ValidationError(
+                "-config-watch and -state exclude each other: the state file is the configuration, and what is written to "
+                    + "-config would not count; leave out one of them"
+            )
         }
         if demo, check {
             throw ValidationError("-check and -demo exclude each other; give one of them")
@@ -129,6 +191,7 @@ struct Options: ParsableCommand {
             )
         }
         _ = try adminAddress
+        _ = try socketMode
         _ = try allowedHosts
         _ = try resolverAddress
     }
@@ -155,8 +218,8 @@ struct Options: ParsableCommand {
         }
     }
 
-    /// Where the admin API is to listen. There are no tokens yet that would keep others out, so it may only be where
-    /// this machine alone comes; of a host name the listener finds out.
+    /// Where the admin API is to listen. Without tokens that would keep others out it may only be where this machine alone
+    /// comes; of a host name the listener finds out.
     var adminAddress: AdminAddress {
         get throws {
             let text = http ?? "127.0.0.1:9090"
@@ -166,14 +229,39 @@ struct Options: ParsableCommand {
             } catch {
                 throw ValidationError("-http \(error.description)")
             }
-            guard address.isLoopbackForSure || Options.isHostName(address) else {
+            guard tokenFile != nil || address.isLoopbackForSure || Options.isHostName(address) else {
                 throw ValidationError(
-                    "-http \(Quoted(text)) can be reached from other hosts, and this version has no tokens to keep them "
-                        + "out; use a loopback address, such as \"127.0.0.1:9090\" or \"[::1]:9090\", or a unix socket, "
+                    "-http \(Quoted(text)) can be reached from other hosts, and there are no tokens to keep them out; name "
+                        + "a file of tokens by -token-file, or use a loopback address, such as \"127.0.0.1:9090\" or \"[::1]:9090\", or a unix socket, "
                         + "such as \"/run/shuttle/admin.sock\""
                 )
             }
             return address
+        }
+    }
+
+    var isOnUnixSocket: Bool {
+        if case .unix? = try? adminAddress { true } else { false }
+    }
+
+    /// Who may open the admin API's unix socket: its owner alone, if not said otherwise.
+    var socketMode: UInt32 {
+        get throws {
+            guard let httpMode else {
+                return 0o600
+            }
+            guard let mode = SocketPermissions.mode(of: httpMode) else {
+                throw ValidationError(
+                    "-http-mode is \(Quoted(httpMode)); it must be three octal digits, such as 0600 or 0660"
+                )
+            }
+            guard isOnUnixSocket else {
+                throw ValidationError(
+                    "-http-mode is \(Quoted(httpMode)), and -http is no unix socket; leave it out, or name one by -http, such "
+                        + "as \"/run/shuttle/admin.sock\""
+                )
+            }
+            return mode
         }
     }
 

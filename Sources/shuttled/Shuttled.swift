@@ -11,9 +11,12 @@ import ShuttleEngine
 @main
 enum Shuttled {
     static func main() {
+        if CtlCommand.isMeant(by: CommandLine.arguments) {
+            CtlCommand.main(of: CommandLine.arguments)
+        }
         let options: Options
         do {
-            options = try Options.parse()
+            options = try Options.parsed(Array(CommandLine.arguments.dropFirst()))
         } catch {
             Options.exit(withError: error)
         }
@@ -55,6 +58,9 @@ enum Shuttled {
         var check = MachineCheck()
         let lookup = SystemNames(loop: loop, server: try? options.resolverAddress)
         await check.checkFiles(config: options.config, state: options.state) { await lookup.answers(to: $0) }
+        if let path = options.tokenFile {
+            check.checkTokens(path, onUnixSocket: options.isOnUnixSocket)
+        }
         check.checkMachine(ringCount: options.rings ?? Engine.usableCPUs())
         StandardOutput.write(check.lines.map { "\($0)\n" }.joined())
         return check.isGood ? .success : .checkFailed

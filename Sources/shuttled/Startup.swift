@@ -22,6 +22,8 @@ struct Startup {
         // First of all: a SIGHUP that comes early must not end the process.
         let signals = await UnixSignalsSequence(trapping: Lifecycle.signals)
         ProcessSetup.ignoreBrokenPipes()
+        let watched = try watchedFile()
+        let tokens = try readTokens()
         let source = try ConfigurationSource.load(config: options.config, state: options.state)
         source.tell(logger)
         let listener = try openAdmin()
@@ -45,26 +47,103 @@ struct Startup {
             await control.stop()
             throw error
         }
+        let reload = ConfigurationReload(
+            control: control, thread: thread, configPath: options.config, statePath: options.state, logger: logger
+        )
+        let tokenReload = tokens.map { tokens in
+            TokenReload(
+                tokens: tokens.inForce, path: tokens.path, onUnixSocket: options.isOnUnixSocket, thread: thread,
+                events: control.events, logger: logger
+            )
+        }
+        let watches = [
+            watched.map { file in
+                FileWatch(
+                    path: file.path, kind: "configuration file", seen: file.identity, loop: loop, thread: thread,
+                    logger: logger
+                ) { await reload.run(for: .watch) }
+            },
+            tokens.map { tokens in
+                FileWatch(
+                    path: tokens.path, kind: "file of tokens", seen: tokens.identity, loop: loop, thread: thread,
+                    logger: logger
+                ) { await tokenReload?.run(for: .watch) }
+            },
+        ].compactMap { $0 }
+        for watch in watches {
+            await watch.start()
+        }
         try await Lifecycle(
             control: control,
             admin: try admin(
-                listener, control, demo, services: demo?.services.count ?? source.services.count, capacity: capacity
+                listener, control, demo, tokens?.inForce,
+                services: await control.configuration().services.count, capacity: capacity
             ),
             drainLimit: .milliseconds(Int64(options.drainTimeout)),
-            reload: ConfigurationReload(
-                control: control, thread: thread, configPath: options.config, statePath: options.state, logger: logger
-            ),
+            reload: reload,
+            tokenReload: tokenReload,
             signals: signals,
             executor: ControlLoopExecutor(loop: loop),
             logger: logger
         ).run()
+        for watch in watches {
+            await watch.stop()
+        }
+    }
+
+    /// The file to watch, as it is before it is read.
+    private func watchedFile() throws(StartFailure) -> (path: String, identity: FileIdentity?)? {
+        guard options.configWatch, let path = options.config else {
+            return nil
+        }
+        let identity = FileIdentity(of: path)
+        guard identity?.isRegular != false else {
+            throw StartFailure(
+                .usage, "-config-watch needs a file that can be read again; \(path) is none: name a regular file"
+            )
+        }
+        return (path, identity)
+    }
+
+    /// Tokens as they are in their file, which is looked at before it is read.
+    private struct Tokens {
+        var path: String
+        var identity: FileIdentity?
+        var inForce: AccessTokens
+    }
+
+    private func readTokens() throws(StartFailure) -> Tokens? {
+        guard let path = options.tokenFile else {
+            return nil
+        }
+        let identity = FileIdentity(of: path)
+        do throws(TokenFileError) {
+            let list = try TokenFile.read(path, onUnixSocket: options.isOnUnixSocket)
+            logger.info("tokens read", metadata: ["file": "\(path)", "tokens": "\(list.summary)"])
+            return Tokens(path: path, identity: identity, inForce: AccessTokens(list))
+        } catch {
+            throw StartFailure(.badConfiguration, lines: error.lines)
+        }
     }
 
     /// The port of the admin API is held from here on; clients that come early wait until the API runs.
     private func openAdmin() throws -> AdminListener {
         let address = try options.adminAddress
+        let mode = try options.socketMode
         do throws(AdminListenFailure) {
-            return try AdminListener(opening: address)
+            let listener = try AdminListener(
+                opening: address, allowsOtherHosts: options.tokenFile != nil, mode: mode
+            )
+            if listener.isOpenToOthers {
+                logger.warning(
+                    "the admin API can be reached from other machines, and its tokens travel in clear text",
+                    metadata: [
+                        "admin": "\(listener.boundAddress)",
+                        "remedy": "let only a private network reach it, or something that speaks TLS in front of it",
+                    ]
+                )
+            }
+            return listener
         } catch {
             // The demo takes what is free, unless it was told.
             if options.demo, options.http == nil, error.cause == .occupied,
@@ -144,11 +223,16 @@ struct Startup {
     }
 
     private func admin(
-        _ listener: AdminListener, _ control: ControlPlane, _ demo: Demo?, services: Int, capacity: Int
+        _ listener: AdminListener, _ control: ControlPlane, _ demo: Demo?, _ tokens: AccessTokens?, services: Int,
+        capacity: Int
     ) throws -> AdminServer {
         let logger = logger
-        let responder = AdminResponder(control: control, hosts: try options.allowedHosts)
+        let responder = AdminResponder(control: control, hosts: try options.allowedHosts, tokens: tokens)
         return AdminServer(listener: listener, responder: responder, group: group, logger: logger) { address in
+            control.events.post(
+                .start,
+                ["version": .text(Version.number), "admin": .text(address), "services": .number(services)]
+            )
             logger.info(
                 "ready",
                 metadata: [

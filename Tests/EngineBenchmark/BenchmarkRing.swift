@@ -92,6 +92,9 @@ extension BenchmarkRing: RingOperations {
         pool.discard(&queue)
     }
 
+    mutating func gather(_ queue: inout BufferQueue) { pool.gather(&queue) }
+    func firstBytes(of queue: BufferQueue) -> UnsafeRawBufferPointer { pool.firstBytes(of: queue) }
+
     @inline(__always)
     mutating func giveBack(_ buffer: BufferID, count: Int) {
         providedCount &-= pool.giveBackFilled(buffer, count: count)
@@ -188,6 +191,10 @@ extension BenchmarkRing: RingOperations {
 
     mutating func wake(_ waker: RingWaker) -> Bool { true }
     func peerAddress(of socket: Int32) -> SocketAddress? { nil }
+    func localAddress(of socket: Int32) -> SocketAddress? { nil }
+    mutating func sendNow(_ socket: Int32, _ bytes: UnsafeRawBufferPointer, moreFollow: Bool) -> CallResult {
+        .success(Int32(bytes.count))
+    }
     mutating func keepAlive(_ socket: Int32, _ keepalive: Keepalive) {}
     mutating func setUserTimeout(_ socket: Int32, milliseconds: UInt32) {}
     mutating func acceptNow(on listener: Int32) -> CallResult { .failure(SystemCallError(code: EAGAIN)) }
@@ -203,4 +210,24 @@ extension BenchmarkRing: RingOperations {
     func hasEnded(_ socket: Int32) -> Bool { false }
 
     mutating func shutdown() {}
+}
+
+/// No scenario has datagrams.
+extension BenchmarkRing: DatagramOperations {
+    mutating func prepareReceiveFromClients(_ socket: Int32, tag: OperationTag) { fatalError() }
+    mutating func prepareReceiveFromBackend(_ socket: Int32, tag: OperationTag) { fatalError() }
+    func clientDatagram(in buffer: BufferID, count: Int32) -> ClientDatagram { fatalError() }
+    func backendDatagram(in buffer: BufferID, count: Int32) -> DatagramBatch? { fatalError() }
+    mutating func giveBackDatagram(_ buffer: BufferID) { fatalError() }
+    mutating func openDatagramSocket(
+        for address: UnsafePointer<SocketAddress>,
+        from source: UnsafePointer<SocketAddress>?
+    ) -> CallResult { fatalError() }
+    mutating func sendToBackend(_ socket: Int32, _ batch: DatagramBatch) -> CallResult { fatalError() }
+    mutating func sendToBackend(
+        _ socket: Int32, header: UnsafeRawBufferPointer, _ payload: UnsafeRawBufferPointer
+    ) -> CallResult { fatalError() }
+    mutating func sendToClient(
+        _ socket: Int32, isIPv4: Bool, _ batch: DatagramBatch, along path: DatagramPath
+    ) -> CallResult { fatalError() }
 }

@@ -1,6 +1,6 @@
 // Owns a run of the real worker over the benchmark's ring. scripts/check-instructions runs it under callgrind, which
 // counts from `measuredTurns` to `report`, but not in the kernel; by itself it only says how much it has done. With
-// `--timers` it measures the timing wheel instead.
+// `--timers` it measures the timing wheel instead, with `--access` the lists of who may come in.
 //
 // Engine and benchmark are one module, so that the worker is specialised for this ring as it is for the kernel's.
 
@@ -17,6 +17,7 @@ struct EngineBenchmark {
             return
         }
         if CommandLine.arguments[1] == "--timers" { return TimerBenchmark.run() }
+        if CommandLine.arguments[1] == "--access" { return AccessBenchmark.run() }
         guard let scenario = Scenario.all.first(where: { $0.name == CommandLine.arguments[1] }) else {
             fail("unknown scenario '\(CommandLine.arguments[1])': use one of \(names.joined(separator: ", "))")
         }

@@ -13,7 +13,8 @@ enum BackendChoice: Equatable {
     case unusable
 }
 
-extension ServiceTable {
+/// Of the pointer, not of the table: to call a method of a value as large as that is to copy it to the stack first.
+extension UnsafePointer where Pointee == ServiceTable {
     /// Chooses a backend for a new session or a further try, and reserves its place there.
     ///
     /// Backups are looked at only when no other backend is usable and untried. One that is full is usable: a backup
@@ -22,7 +23,7 @@ extension ServiceTable {
     /// `draw` is the hash of the client for `hash`, and a random number for the algorithms that need chance.
     @inline(__always)
     func chooseBackend(for draw: UInt64, excluding tried: TriedBackends) -> BackendChoice {
-        switch algorithm {
+        switch pointee.algorithm {
         case .roundRobin where tried.count == 0: return reserveNextInRotation()
         case .random where tried.count == 0: return reserveDrawn(draw)
         case .twoChoices where tried.count == 0: return reserveBetterOfTwo(draw)
@@ -31,11 +32,52 @@ extension ServiceTable {
         }
     }
 
+    // MARK: For those who wait
+
+    /// As `chooseBackend`, for a client that can wait on: a backend that rests is left alone, and tried by one at a time
+    /// when its rest is over and no other can be had.
+    func chooseForWaiter(
+        for draw: UInt64, excluding tried: TriedBackends, now: UInt64
+    ) -> UnsafeMutablePointer<BackendRecord>? {
+        guard pointee.entries.contains(where: { $0.isUsable && $0.record.pointee.rest.isOn }) else {
+            guard case .reserved(let record) = chooseBackend(for: draw, excluding: tried) else { return nil }
+            return record
+        }
+        let choice =
+            pointee.algorithm == .hash
+            ? reserveHashed(draw, excluding: tried, isRestRespected: true)
+            : reserveLeastLoaded(excluding: tried, isRestRespected: true)
+        if case .reserved(let record) = choice { return record }
+        return reserveTrial(excluding: tried, now: now)
+    }
+
+    /// For a further try: one that does not rest before one that does, which is tried only where nobody can wait.
+    func chooseAnother(for draw: UInt64, excluding tried: TriedBackends, now: UInt64) -> BackendChoice {
+        if let record = chooseForWaiter(for: draw, excluding: tried, now: now) { return .reserved(record) }
+        guard pointee.limits.queueLimit > 0 else { return chooseBackend(for: draw, excluding: tried) }
+        let isAnyUsable = pointee.entries.contains { $0.isUsable && !tried.contains($0.record.pointee.identifier) }
+        return isAnyUsable ? .full : .unusable
+    }
+
+    /// The first backend whose rest is over, if nobody else tries it.
+    private func reserveTrial(excluding tried: TriedBackends, now: UInt64) -> UnsafeMutablePointer<BackendRecord>? {
+        let areBackupsUsable = !isAnyPrimaryUsable(excluding: tried)
+        for entry in pointee.entries where entry.isUsable && (!entry.isBackup || areBackupsUsable) {
+            let record = entry.record
+            guard !tried.contains(record.pointee.identifier),
+                record.pointee.active.load(ordering: .relaxed) < entry.connectionsMax,
+                record.pointee.rest.takeTrial(now: now), entry.reserve()
+            else { continue }
+            return record
+        }
+        return nil
+    }
+
     @inline(__always)
     private func reserveNextInRotation() -> BackendChoice {
-        if !rotation.isEmpty {
-            let drawn = ticket.pointee.wrappingAdd(1, ordering: .relaxed).oldValue
-            let entry = entries[Int(rotation[Int(drawn % UInt64(rotation.count))])]
+        if !pointee.rotation.isEmpty {
+            let drawn = pointee.ticket.pointee.wrappingAdd(1, ordering: .relaxed).oldValue
+            let entry = pointee.entries[Int(pointee.rotation[Int(drawn % UInt64(pointee.rotation.count))])]
             if isEligible(entry), entry.reserve() { return .reserved(entry.record) }
         }
         // It is full, or its health has changed and the rotation that knows is on its way.
@@ -45,13 +87,13 @@ extension ServiceTable {
     /// Whether an entry of the rotation may be chosen if it has room. A rotation of backups is no longer right when
     /// another backend has come up meanwhile.
     @inline(__always)
-    private func isEligible(_ entry: Entry) -> Bool {
+    private func isEligible(_ entry: ServiceTable.Entry) -> Bool {
         entry.isUsable && (!entry.isBackup || !isAnyPrimaryUsable(excluding: TriedBackends()))
     }
 
     /// Whether any backend can be used that is not a backup.
     private func isAnyPrimaryUsable(excluding tried: TriedBackends) -> Bool {
-        for entry in entries where !entry.isBackup && entry.isUsable {
+        for entry in pointee.entries where !entry.isBackup && entry.isUsable {
             if !tried.contains(entry.record.pointee.identifier) { return true }
         }
         return false
@@ -62,12 +104,12 @@ extension ServiceTable {
     /// `draw` below 2³², scaled to a place in the rotation, where everybody has as many places as its weight says.
     @inline(__always)
     private func rotationPlace(_ draw: UInt64) -> Int {
-        Int(truncatingIfNeeded: (draw &* UInt64(truncatingIfNeeded: rotation.count)) >> 32)
+        Int(truncatingIfNeeded: (draw &* UInt64(truncatingIfNeeded: pointee.rotation.count)) >> 32)
     }
 
     private func reserveDrawn(_ draw: UInt64) -> BackendChoice {
-        if !rotation.isEmpty {
-            let entry = entries[Int(rotation[rotationPlace(draw >> 32)])]
+        if !pointee.rotation.isEmpty {
+            let entry = pointee.entries[Int(pointee.rotation[rotationPlace(draw >> 32)])]
             if isEligible(entry), entry.reserve() { return .reserved(entry.record) }
         }
         return reserveLeastLoaded(excluding: TriedBackends())
@@ -76,14 +118,14 @@ extension ServiceTable {
     /// Two draws by weight, from one half of the bits each; when both are the same backend, the second is the next other
     /// one in the rotation.
     private func reserveBetterOfTwo(_ draw: UInt64) -> BackendChoice {
-        guard !rotation.isEmpty else { return reserveLeastLoaded(excluding: TriedBackends()) }
-        let firstIndex = rotation[rotationPlace(draw >> 32)]
+        guard !pointee.rotation.isEmpty else { return reserveLeastLoaded(excluding: TriedBackends()) }
+        let firstIndex = pointee.rotation[rotationPlace(draw >> 32)]
         var place = rotationPlace(draw & 0xffff_ffff)
-        for _ in 0..<rotation.count {
-            if rotation[place] != firstIndex { break }
-            place = place &+ 1 == rotation.count ? 0 : place &+ 1
+        for _ in 0..<pointee.rotation.count {
+            if pointee.rotation[place] != firstIndex { break }
+            place = place &+ 1 == pointee.rotation.count ? 0 : place &+ 1
         }
-        let (first, second) = (entries[Int(firstIndex)], entries[Int(rotation[place])])
+        let (first, second) = (pointee.entries[Int(firstIndex)], pointee.entries[Int(pointee.rotation[place])])
         let isSecondBetter =
             (second.record.pointee.active.load(ordering: .relaxed) + 1) * first.weight
             < (first.record.pointee.active.load(ordering: .relaxed) + 1) * second.weight
@@ -95,32 +137,41 @@ extension ServiceTable {
 
     // MARK: Hash
 
-    /// So many places of the table are looked at before all backends are.
-    static var hashStepsMax: Int { 256 }
-
     /// The client's backend, or the next along the table that can be had. Only when most are down or full is none found
     /// within `hashStepsMax` places; then the least loaded serves.
-    private func reserveHashed(_ client: UInt64, excluding tried: TriedBackends) -> BackendChoice {
-        if let record = reserveAlong(hashPlaces, client, excluding: tried) { return .reserved(record) }
-        if !backupHashPlaces.isEmpty, !isAnyPrimaryUsable(excluding: tried),
-            let record = reserveAlong(backupHashPlaces, client, excluding: tried)
+    @inline(__always)
+    private func reserveHashed(
+        _ client: UInt64,
+        excluding tried: TriedBackends,
+        isRestRespected: Bool = false
+    ) -> BackendChoice {
+        if let record = reserveAlong(pointee.hashPlaces, client, excluding: tried, isRestRespected) {
+            return .reserved(record)
+        }
+        if !pointee.backupHashPlaces.isEmpty, !isAnyPrimaryUsable(excluding: tried),
+            let record = reserveAlong(pointee.backupHashPlaces, client, excluding: tried, isRestRespected)
         {
             return .reserved(record)
         }
-        return reserveLeastLoaded(excluding: tried)
+        return reserveLeastLoaded(excluding: tried, isRestRespected: isRestRespected)
     }
 
     @inline(__always)
     private func reserveAlong(
         _ places: UnsafeBufferPointer<UInt16>,
         _ client: UInt64,
-        excluding tried: TriedBackends
+        excluding tried: TriedBackends,
+        _ isRestRespected: Bool
     ) -> UnsafeMutablePointer<BackendRecord>? {
         guard !places.isEmpty else { return nil }
         var place = Int(truncatingIfNeeded: ((client >> 32) &* UInt64(truncatingIfNeeded: places.count)) >> 32)
         for _ in 0..<min(places.count, ServiceTable.hashStepsMax) {
-            let entry = entries[Int(places[place])]
-            if entry.isUsable, !tried.contains(entry.record.pointee.identifier), entry.reserve() { return entry.record }
+            let entry = pointee.entries[Int(places[place])]
+            if entry.isUsable, entry.takes(client), !tried.contains(entry.record.pointee.identifier),
+                !(isRestRespected && entry.record.pointee.rest.isOn), entry.reserve()
+            {
+                return entry.record
+            }
             place = place &+ 1 == places.count ? 0 : place &+ 1
         }
         return nil
@@ -131,20 +182,20 @@ extension ServiceTable {
     /// The usable backend with the fewest sessions for its weight of those that have room; among equals the first after
     /// a moving start, so that an idle service uses all of them. A further try comes here for every algorithm and draws
     /// no ticket, so that the rotation stays exact for those who need none.
-    private func reserveLeastLoaded(excluding tried: TriedBackends) -> BackendChoice {
-        let count = entries.count
+    private func reserveLeastLoaded(excluding tried: TriedBackends, isRestRespected: Bool = false) -> BackendChoice {
+        let count = pointee.entries.count
         guard count > 0 else { return .unusable }
         let start =
-            algorithm == .leastConnections && tried.count == 0
-            ? Int(ticket.pointee.wrappingAdd(1, ordering: .relaxed).oldValue % UInt64(count)) : 0
+            pointee.algorithm == .leastConnections && tried.count == 0
+            ? Int(pointee.ticket.pointee.wrappingAdd(1, ordering: .relaxed).oldValue % UInt64(count)) : 0
         while true {
-            var best: Entry?
+            var best: ServiceTable.Entry?
             var bestActive = 0
             var isAnyUsable = false
             var isAnyPrimaryUsable = false
             for step in 0..<count {
                 let index = start + step
-                let entry = entries[index < count ? index : index - count]
+                let entry = pointee.entries[index < count ? index : index - count]
                 guard entry.isUsable, !tried.contains(entry.record.pointee.identifier) else { continue }
                 isAnyUsable = true
                 if entry.isBackup {
@@ -153,6 +204,7 @@ extension ServiceTable {
                     isAnyPrimaryUsable = true
                     best = nil
                 }
+                if isRestRespected, entry.record.pointee.rest.isOn { continue }
                 let active = entry.record.pointee.active.load(ordering: .relaxed)
                 guard active < entry.connectionsMax else { continue }
                 // (active + 1) / weight, compared without division.
@@ -165,4 +217,9 @@ extension ServiceTable {
             if best.record.pointee.reserve(expected: bestActive) { return .reserved(best.record) }
         }
     }
+}
+
+extension ServiceTable {
+    /// So many places of the table are looked at before all backends are.
+    static var hashStepsMax: Int { 256 }
 }

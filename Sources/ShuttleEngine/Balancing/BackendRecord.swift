@@ -17,6 +17,8 @@ struct BackendRecord: ~Copyable {
     /// Whether the newest configuration limits its sessions: then a place is free only once its socket is closed. Set
     /// by the control thread.
     let isLimited = Atomic<Bool>(false)
+    /// What the newest configuration has connections to it begin with; set by the control thread.
+    private let proxyProtocolNumber = Atomic<UInt8>(0)
     /// Written by every ring.
     let failures = TrafficFailures()
     /// Sessions on all rings, those still connecting included: what limits and least connections go by.
@@ -24,6 +26,7 @@ struct BackendRecord: ~Copyable {
     let counters: CounterBlocks
     /// Whether the sessions that it has are to end.
     let drain = Drain()
+    let rest = BackendRest()
     /// Written and read by the control thread only.
     var checkSuccesses: UInt64 = 0
     var checkFailures: UInt64 = 0
@@ -31,6 +34,8 @@ struct BackendRecord: ~Copyable {
     var isCheckedUp = true
     /// What traffic says; as above.
     var passive = PassiveTracker()
+    /// How far it is since it came up; as above.
+    var slowStart = SlowStart()
     /// Nil before the first; as above.
     var lastCheck: CheckResult?
 
@@ -44,6 +49,26 @@ struct BackendRecord: ~Copyable {
 
     deinit {
         address.deallocate()
+    }
+
+    /// Nil for nothing.
+    @inline(__always)
+    var proxyProtocol: ProxyProtocolVersion? {
+        switch proxyProtocolNumber.load(ordering: .relaxed) {
+        case 0: nil
+        case 1: .v1
+        default: .v2
+        }
+    }
+
+    func setProxyProtocol(_ version: ProxyProtocolVersion?) {
+        let number: UInt8
+        switch version {
+        case nil: number = 0
+        case .v1: number = 1
+        case .v2: number = 2
+        }
+        proxyProtocolNumber.store(number, ordering: .relaxed)
     }
 
     /// Makes `isUp` what checks and traffic say together; false where it is that already.
@@ -93,6 +118,8 @@ struct ServiceRecord: ~Copyable {
     var panics: UInt64 = 0
     /// When time by itself may change what traffic leads to; as above.
     var nextJudgement = UInt64.max
+    /// When a backend that ramps takes its next step; as above.
+    var nextSlowStartStep = UInt64.max
     /// Sessions that have a place, on all rings: counted always, so that a limit that is set is exact at once.
     let occupied = Atomic<Int>(0)
     /// Set by the control thread: some limit is set, so a place is given back only once its connections are closed.
@@ -101,6 +128,14 @@ struct ServiceRecord: ~Copyable {
     let tableHint = Atomic<Int>(0)
     let queue = WaitingQueue()
     let clients = ClientCounts()
+    /// Sessions that wait for their service's rate limit now, on all rings, and all that ever have.
+    let delayed = Atomic<Int>(0)
+    let delays = Atomic<UInt64>(0)
+    /// Clients closed at once since they came too early for it.
+    let refusedByRate = Atomic<UInt64>(0)
+    let bandwidth = ServiceBandwidth()
+    /// Of UDP services.
+    let datagrams: DatagramCounterBlocks
     /// Set by the control thread whenever the service is compiled; what it points to is freed when no ring can still
     /// read it, as all of a compiled service is. A worker reads it anew for every connect. The bits of the pointer, 0 for
     /// none.
@@ -108,6 +143,7 @@ struct ServiceRecord: ~Copyable {
 
     init(workerCount: Int) {
         counters = CounterBlocks(workerCount: workerCount)
+        datagrams = DatagramCounterBlocks(workerCount: workerCount)
     }
 
     /// Takes a place without asking for a limit.

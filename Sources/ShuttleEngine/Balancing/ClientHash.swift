@@ -7,8 +7,12 @@ enum ClientHash {
     @inline(__always)
     static func of(_ address: SocketAddress) -> UInt64 {
         let (high, low) = address.hostWords
-        return mixed(mixed(high) ^ low)
+        return of(high: high, low: low)
     }
+
+    /// Of an address's two halves, as `SocketAddress.hostWords` has them.
+    @inline(__always)
+    static func of(high: UInt64, low: UInt64) -> UInt64 { mixed(mixed(high) ^ low) }
 
     /// Of a name, byte by byte (FNV-1a), then mixed.
     static func of(_ name: String) -> UInt64 {

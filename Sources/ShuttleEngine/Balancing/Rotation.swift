@@ -18,20 +18,27 @@ final class Rotation: Sendable {
     nonisolated(unsafe) let sequence: UnsafeBufferPointer<UInt32>
     nonisolated(unsafe) let ticket: UnsafeMutablePointer<Atomic<UInt64>>
 
-    /// `shares` of usable backends; those with weight 0 are left out.
-    init(_ shares: [Share]) {
+    /// `shares` of usable backends; those with weight 0 are left out. The first turn is where in its cycle `previous`
+    /// stands, or the first of all.
+    init(_ shares: [Share], after previous: Rotation? = nil) {
         let order = Rotation.order(Rotation.reduced(shares.filter { $0.weight > 0 }))
         let memory = UnsafeMutableBufferPointer<UInt32>.allocate(capacity: order.count)
         _ = memory.initialize(from: order)
         sequence = UnsafeBufferPointer(memory)
         ticket = .allocate(capacity: 1)
-        ticket.initialize(to: Atomic(0))
+        ticket.initialize(to: Atomic(previous?.turn(ofCycle: UInt64(order.count)) ?? 0))
     }
 
     deinit {
         sequence.deallocate()
         ticket.deinitialize(count: 1)
         ticket.deallocate()
+    }
+
+    /// The turn of a cycle of another length that is as far from its beginning as the next turn of this one.
+    private func turn(ofCycle length: UInt64) -> UInt64 {
+        guard !sequence.isEmpty else { return 0 }
+        return ticket.pointee.load(ordering: .relaxed) % UInt64(sequence.count) * length / UInt64(sequence.count)
     }
 
     /// Divides by the greatest common divisor and keeps the cycle's length within `lengthMax`.

@@ -21,32 +21,50 @@ struct ServiceLimits: Equatable {
     var isAnyPlaceLimited: Bool { sessionsMax > 0 || hasBackendLimits || sessionsPerClientMax > 0 }
 }
 
-extension ServiceTable {
-    /// Whether more than `called` further sessions could be given to backends: what `chooseBackend` goes by, without
+extension UnsafePointer where Pointee == ServiceTable {
+    /// Whether more than `called` further sessions could be given to backends: what `chooseForWaiter` goes by, without
     /// choosing. Walks the backends as long as it finds no place.
-    func hasRoom(beyond called: Int) -> Bool {
-        freePlaces(areBackups: false, beyond: called) ?? freePlaces(areBackups: true, beyond: called) ?? false
+    func hasRoom(beyond called: Int, now: UInt64) -> Bool {
+        freePlaces(areBackups: false, beyond: called, now: now)
+            ?? freePlaces(areBackups: true, beyond: called, now: now) ?? false
     }
 
     /// `nil` when none of them is usable.
-    private func freePlaces(areBackups: Bool, beyond called: Int) -> Bool? {
+    private func freePlaces(areBackups: Bool, beyond called: Int, now: UInt64) -> Bool? {
         var free = 0
         var isAnyUsable = false
-        for entry in entries where entry.isBackup == areBackups && entry.isUsable {
+        for entry in pointee.entries where entry.isBackup == areBackups && entry.isUsable {
             isAnyUsable = true
-            if entry.connectionsMax == Entry.unlimited { return true }
-            free += max(0, entry.connectionsMax - entry.record.pointee.active.load(ordering: .sequentiallyConsistent))
+            var places = max(
+                0, entry.connectionsMax - entry.record.pointee.active.load(ordering: .sequentiallyConsistent))
+            switch entry.record.pointee.rest.state(now: now) {
+            case .none: if entry.connectionsMax == ServiceTable.Entry.unlimited { return true }
+            case .resting: places = 0
+            case .trial: places = min(places, 1)
+            }
+            free += places
             if free > called { return true }
         }
         return isAnyUsable ? false : nil
     }
 
+    /// When the first of its backends that rest may be tried again; `nil` when none rests. Nothing else need happen for
+    /// those who wait to have a place then.
+    func firstRestEnd(now: UInt64) -> UInt64? {
+        var first: UInt64?
+        for entry in pointee.entries where entry.isUsable {
+            guard case .resting(let until) = entry.record.pointee.rest.state(now: now) else { continue }
+            first = min(first ?? .max, until)
+        }
+        return first
+    }
+
     /// Calls waiters of this service, as many as there are places for; each has a place of the service reserved, and a
     /// backend has room for it besides those that were called before. `tell` runs within the queue's lock.
-    func callWaiters(_ tell: (_ worker: Int, _ slot: UInt32) -> Void) {
-        record.pointee.queue.call(
+    func callWaiters(now: UInt64, _ tell: (_ worker: Int, _ slot: UInt32) -> Void) {
+        pointee.record.pointee.queue.call(
             while: { called in
-                hasRoom(beyond: called) && record.pointee.occupy(below: limits.sessionsMax)
+                hasRoom(beyond: called, now: now) && pointee.record.pointee.occupy(below: pointee.limits.sessionsMax)
             },
             tell: tell
         )

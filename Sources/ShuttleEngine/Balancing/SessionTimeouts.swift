@@ -13,6 +13,15 @@ struct SessionTimeouts: Equatable {
     /// How long bytes may wait for an acknowledgement; 0 leaves it to the system.
     var userMilliseconds: UInt32
     var keepalive: Keepalive
+
+    /// A client has been led to another service: what is the backends' business is that one's.
+    mutating func takeBackendSide(of other: SessionTimeouts) {
+        serverMilliseconds = other.serverMilliseconds
+        connectMilliseconds = other.connectMilliseconds
+        retryMilliseconds = other.retryMilliseconds
+    }
+    /// Its client is on a unix socket, of which none of the questions and settings of TCP make sense.
+    var hasUnixClient = false
 }
 
 /// How long a session may live, whatever it does.

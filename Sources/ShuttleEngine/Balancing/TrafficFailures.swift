@@ -8,10 +8,14 @@ public enum TrafficFailure: UInt8, Sendable, CaseIterable {
     case refused = 1
     case timedOut
     case unreachable
-    /// The backend reset the session before it had said anything.
+    /// The backend reset the session before it had said anything, or taken much.
     case reset
     /// A connect failed for a reason that is none of these, and not our own.
     case other
+    /// There is no unix socket at the path or of the name.
+    case missing
+    /// This process may not connect there.
+    case denied
 
     public var reason: String {
         switch self {
@@ -20,7 +24,21 @@ public enum TrafficFailure: UInt8, Sendable, CaseIterable {
         case .unreachable: "unreachable"
         case .reset: "reset before the first byte"
         case .other: "connect failed"
+        case .missing: "no socket at this address"
+        case .denied: "permission denied"
         }
+    }
+}
+
+extension TrafficFailure {
+    /// Who has acknowledged so much has worked: no socket holds it unread. Linux lets a receive buffer grow to 6 MiB
+    /// unless it is told otherwise, and only as its program reads (tcp_rmem of tcp(7)).
+    static let servedBytes: UInt64 = 8 << 20
+
+    /// What a reset before the backend's first byte is: nothing where it has acknowledged `servedBytes`, as one does that
+    /// only takes uploads and is done.
+    static func ofReset(acknowledgedBytes: UInt64) -> TrafficFailure? {
+        acknowledgedBytes < servedBytes ? .reset : nil
     }
 }
 

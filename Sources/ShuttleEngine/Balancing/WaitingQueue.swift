@@ -14,6 +14,18 @@ struct WaitingQueue: ~Copyable {
     /// A waiter's place in the memory of its queue.
     typealias Position = UInt32
 
+    /// What a client keeps of its wait, so that it stands where it stood when the connect that it was called for fails.
+    struct Standing: Equatable {
+        /// The smaller, the earlier it came; the greatest of all if it has never waited.
+        var number: UInt64
+        /// When it joined first.
+        var since: UInt64
+        /// When its wait must end; 0 while it may wait for as long as it takes.
+        var deadline: UInt64
+
+        static var none: Standing { Standing(number: .max, since: 0, deadline: 0) }
+    }
+
     /// Clients that wait, those called included. Read before the lock is taken: rings that free a place, lower a count
     /// first and read this after it; rings whose client joins, raise this first and look for a place after it. Sequential
     /// consistency sees to it that one of the two sees the other.
@@ -29,20 +41,23 @@ struct WaitingQueue: ~Copyable {
         line.withLock { $0.prepare(limit: limit) }
     }
 
-    /// Joins the end of the line; `nil` when `limit` wait already. `wait` is how long one may wait by the configuration,
-    /// 0 for as long as it takes; the result says how long this one may.
+    /// Joins the end of the line, or stands where it stood before; `nil` when `limit` wait already. `wait` is how long one
+    /// may wait by the configuration, 0 for as long as it takes; the result says until when this one may.
     func join(
-        worker: Int, slot: UInt32, now: UInt64, limit: Int, wait: UInt64
-    ) -> (position: Position, patience: UInt64)? {
+        worker: Int, slot: UInt32, now: UInt64, limit: Int, wait: UInt64, as former: Standing = .none
+    ) -> (position: Position, standing: Standing)? {
         line.withLock { line in
             let present = line.count
-            guard present < limit, let position = line.append(worker: UInt32(worker), slot: slot, now: now) else {
-                return nil
-            }
+            guard present < limit, let position = line.allocate() else { return nil }
             line.wait = wait
-            let patience = line.delay.patience(now: now, wait: wait, isQueueEmpty: present == 0)
+            var standing = former
+            if former == .none {
+                let patience = line.delay.patience(now: now, wait: wait, isQueueEmpty: present == 0)
+                standing = Standing(number: line.takeNumber(), since: now, deadline: patience > 0 ? now &+ patience : 0)
+            }
+            line.join(position, worker: UInt32(worker), slot: slot, standing)
             count.store(line.count, ordering: .sequentiallyConsistent)
-            return (position, patience)
+            return (position, standing)
         }
     }
 
@@ -174,22 +189,25 @@ struct WaitingLine: ~Copyable {
         capacity = limit
     }
 
-    /// `nil` when there is no memory left for one more.
-    mutating func append(worker: UInt32, slot: UInt32, now: UInt64) -> UInt32? {
-        guard let position = allocate() else { return nil }
-        (waiters! + Int(position)).initialize(
-            to: Waiter(
-                next: WaitingLine.none, previous: last, worker: worker, slot: slot, number: nextNumber, since: now,
-                isCalled: false)
-        )
-        nextNumber &+= 1
-        if last == WaitingLine.none { first = position } else { waiter(last).pointee.next = position }
-        last = position
-        count += 1
-        return position
+    /// That of a newcomer.
+    mutating func takeNumber() -> UInt64 {
+        defer { nextNumber &+= 1 }
+        return nextNumber
     }
 
-    private mutating func allocate() -> UInt32? {
+    /// Puts a client at a place in memory in line by its number.
+    mutating func join(_ position: UInt32, worker: UInt32, slot: UInt32, _ standing: WaitingQueue.Standing) {
+        (waiters! + Int(position)).initialize(
+            to: Waiter(
+                next: WaitingLine.none, previous: WaitingLine.none, worker: worker, slot: slot,
+                number: standing.number, since: standing.since, isCalled: false)
+        )
+        count += 1
+        insert(position)
+    }
+
+    /// `nil` when there is no memory left for one more.
+    mutating func allocate() -> UInt32? {
         if freeHead != WaitingLine.none {
             let position = freeHead
             freeHead = waiter(position).pointee.next
@@ -220,14 +238,21 @@ struct WaitingLine: ~Copyable {
         count -= 1
     }
 
-    /// Before those who came after it: only others that were called and come back stand before it.
     mutating func putBack(_ position: UInt32) {
         precondition(waiter(position).pointee.isCalled)
         waiter(position).pointee.isCalled = false
         calledCount -= 1
+        insert(position)
+    }
+
+    /// Before those who came after it: a newcomer at the end, one that comes back after no others than such ones.
+    private mutating func insert(_ position: UInt32) {
         let number = waiter(position).pointee.number
-        var next = first
-        while next != WaitingLine.none, waiter(next).pointee.number < number { next = waiter(next).pointee.next }
+        var next = WaitingLine.none
+        if last != WaitingLine.none, waiter(last).pointee.number > number {
+            next = first
+            while waiter(next).pointee.number < number { next = waiter(next).pointee.next }
+        }
         let previous = next == WaitingLine.none ? last : waiter(next).pointee.previous
         waiter(position).pointee.next = next
         waiter(position).pointee.previous = previous

@@ -75,7 +75,7 @@ enum AddressLiteral {
     }
 
     /// The 32 bits of an IPv4 address.
-    private static func ipv4(_ text: some Sequence<UInt8>) -> UInt32? {
+    static func ipv4(_ text: some Sequence<UInt8>) -> UInt32? {
         var address: UInt32 = 0
         var octet: UInt32 = 0
         var digitCount = 0
@@ -108,7 +108,7 @@ enum AddressLiteral {
     }
 
     /// The eight groups of an IPv6 address.
-    private static func ipv6(_ text: [UInt8]) -> [UInt16]? {
+    static func ipv6(_ text: [UInt8]) -> [UInt16]? {
         let colon = UInt8(ascii: ":")
         var groups: [UInt16] = []
         var gap: Int?
@@ -170,7 +170,8 @@ enum AddressLiteral {
         return groups
     }
 
-    private static func canonical(_ groups: [UInt16]) -> String {
+    /// Eight groups in the form of RFC 5952.
+    static func canonical(_ groups: [UInt16]) -> String {
         if groups[0..<5].allSatisfy({ $0 == 0 }), groups[5] == 0xFFFF {
             return "::ffff:\(groups[6] >> 8).\(groups[6] & 0xFF).\(groups[7] >> 8).\(groups[7] & 0xFF)"
         }

@@ -1,11 +1,13 @@
-// Owns the forms that a backend's addresses may have beyond host and port: the name of SRV records, and a port alone for
-// checks of what they list.
-// Leaves to others: host and port (Endpoint), asking for names (shuttled/Names).
+// Owns the forms that a backend's addresses may have: host and port, a unix socket, the name of SRV records, and a port
+// alone for checks of what those list.
+// Leaves to others: host and port (Endpoint), unix sockets (UnixAddress), asking for names (shuttled/Names).
 
 /// Where a backend is.
 public enum BackendAddress: Equatable, Hashable, Sendable {
     /// One server.
     case endpoint(Endpoint)
+    /// One server on this machine.
+    case unix(UnixAddress)
     /// The servers that the SRV records of a name list, in lower case.
     case service(String)
 
@@ -13,6 +15,10 @@ public enum BackendAddress: Equatable, Hashable, Sendable {
     private static let prefix = "srv:"
 
     public init(parsing text: String) throws(EndpointError) {
+        if UnixAddress.isMeant(by: text) {
+            self = .unix(try UnixAddress(parsing: text))
+            return
+        }
         let rest = text.dropFirst(BackendAddress.prefix.utf8.count)
         // A host may be called srv: its port is digits, which no such name is.
         guard text.hasPrefix(BackendAddress.prefix), !rest.isEmpty,
@@ -37,6 +43,9 @@ extension BackendConfiguration {
         if case .service? = try? BackendAddress(parsing: address) { true } else { false }
     }
 
+    /// Whether sessions with it are on a unix socket.
+    var isUnix: Bool { UnixAddress.isMeant(by: address) }
+
     /// Why `check_address` does not go together with `address`, nil where it does.
     var checkAddressProblem: String? {
         guard !checkAddress.isEmpty, let address = try? BackendAddress(parsing: address),
@@ -48,13 +57,17 @@ extension BackendConfiguration {
         switch (address, checkAddress) {
         case (.service, .endpoint(.wildcard)), (.endpoint, .endpoint):
             return nil
+        case (.endpoint, .unix), (.unix, .endpoint), (.unix, .unix):
+            return nil
         case (.service(let name), .service(let checkName)) where name == checkName:
             return nil
         case (.service, _):
             return "\(intro), while \"address\" stands for several servers; check each of them: write "
                 + "\(Quoted(self.address)) for the ports that it lists, or a port alone, such as \":8080\""
-        case (.endpoint, .service):
-            return "\(intro), which stands for several servers, while \"address\" is one; write its host and a port"
+        case (.endpoint, .service), (.unix, .service):
+            return
+                "\(intro), which stands for several servers, while \"address\" is one; write its host and a port, or "
+                + "its unix socket"
         }
     }
 }

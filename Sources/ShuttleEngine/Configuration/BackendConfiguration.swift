@@ -13,7 +13,7 @@ public enum BackendState: String, Sendable, CaseIterable, Hashable {
 public struct BackendConfiguration: Equatable, Hashable, Sendable {
     /// `[A-Za-z0-9_.:-]{1,128}`, unique within its service.
     public var name: String
-    /// Where sessions connect to, as the user wrote it: `host:port` or `[v6]:port`.
+    /// Where sessions connect to, as the user wrote it: `host:port`, `[v6]:port`, `unix:/path`, `/path` or `unix:@name`.
     public var address: String
     /// Where health checks connect to; empty means no active check.
     public var checkAddress: String
@@ -26,6 +26,10 @@ public struct BackendConfiguration: Equatable, Hashable, Sendable {
     public var state: BackendState
     /// In place of the service's, which holds where this is nil.
     public var passive: PassiveConfiguration?
+    /// Milliseconds over which a backend that has come up gets its share of new connections; 0 gives it at once.
+    public var slowStartMilliseconds = 0
+    /// In place of the service's, which holds where this is nil.
+    public var proxyProtocolSend: ProxyProtocolVersion?
 
     public init(
         name: String,

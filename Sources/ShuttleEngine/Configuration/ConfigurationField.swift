@@ -5,9 +5,9 @@
 
 /// What an address is used for, which decides what it may be.
 public enum AddressRole: Sendable {
-    /// A service's own: host and port, or a port on every local address.
+    /// A service's own: host and port, a port on every local address, or a unix socket.
     case listen
-    /// Of a backend: has a host.
+    /// Of a backend: has a host, or is a unix socket.
     case connect
     /// As `connect`, or empty for none.
     case connectOrNone
@@ -42,6 +42,8 @@ public struct ConfigurationField<Object: Sendable>: Sendable {
         case texts(Path<[String]>, TextListRule)
         /// An object with fields of its own; made with `object(_:)`.
         case nested(any NestedAccess<Object>)
+        /// A list of objects with fields of their own; made with `list(_:countMax:)`.
+        case objects(any ListAccess<Object>)
         case backends(Path<[BackendConfiguration]>)
     }
 
@@ -66,11 +68,13 @@ public struct ConfigurationField<Object: Sendable>: Sendable {
         case .name:
             return "a string of \(ConfigurationNames.rule)"
         case .address(_, .listen):
-            return "a string such as \"127.0.0.1:8080\", \"[::1]:8080\" or \":8080\""
+            return "a string such as \"127.0.0.1:8080\", \"[::1]:8080\", \":8080\" or \"unix:/run/app.sock\", or "
+                + "\"\" for a pool"
         case .address(_, .connect):
-            return "a string such as \"10.0.0.1:8080\", \"[fd00::1]:8080\" or \"srv:_redis._tcp.example.org\""
+            return "a string such as \"10.0.0.1:8080\", \"[fd00::1]:8080\", \"unix:/run/app.sock\" or "
+                + "\"srv:_redis._tcp.example.org\""
         case .address(_, .connectOrNone):
-            return "a string such as \"10.0.0.1:8080\" or \"[fd00::1]:8080\", or \"\" for none"
+            return "a string such as \"10.0.0.1:8080\", \"[fd00::1]:8080\" or \"unix:/run/app.sock\", or \"\" for none"
         case .integer(_, let range):
             return "an integer from \(range.lowerBound) to \(range.upperBound)"
         case .milliseconds(_, let range):
@@ -85,6 +89,8 @@ public struct ConfigurationField<Object: Sendable>: Sendable {
             return rule.requirement
         case .nested(let access):
             return "an object with the fields \(ConfigurationField.joined(access.fieldNames, "and"))"
+        case .objects(let access):
+            return "a list of objects with the fields \(ConfigurationField.joined(access.fieldNames, "and"))"
         case .backends:
             return "a list of backends"
         }
@@ -114,8 +120,33 @@ extension ConfigurationField where Object: ConfigurationObject {
             return first[keyPath: path] != second[keyPath: path]
         case .nested(let access):
             return access.differs(first, second)
+        case .objects(let access):
+            return access.differs(first, second)
         case .backends:
             return false
+        }
+    }
+
+    /// Gives `object` the value that `other` has.
+    public func copy(from other: Object, to object: inout Object) {
+        switch kind {
+        case .name(let path), .address(let path, _), .text(let path, _):
+            object[keyPath: path] = other[keyPath: path]
+        case .integer(let path, _), .milliseconds(let path, _):
+            object[keyPath: path] = other[keyPath: path]
+        case .boolean(let path):
+            object[keyPath: path] = other[keyPath: path]
+        case .word(let access):
+            // One that may be missing has no word then.
+            if !access.choose(&object, access.word(other)) { access.clear(&object) }
+        case .texts(let path, _):
+            object[keyPath: path] = other[keyPath: path]
+        case .nested(let access):
+            access.copy(from: other, to: &object)
+        case .objects(let access):
+            access.copy(from: other, to: &object)
+        case .backends(let path):
+            object[keyPath: path] = other[keyPath: path]
         }
     }
 

@@ -30,6 +30,7 @@ extension ServiceConfiguration: ConfigurationObject {
     public static let fields: [ConfigurationField<ServiceConfiguration>] = [
         .init("name", .name(\.name), .required),
         .init("address", .address(\.address, .listen), .required),
+        .init("network", .choice(\.network)),
         .init("balance", .choice(\.balance), .always),
         .init(
             "check_interval",
@@ -65,6 +66,11 @@ extension ServiceConfiguration: ConfigurationObject {
         .init("max_connections_per_client", .integer(\.connectionsPerClientMax, ConfigurationRanges.connectionsMax)),
         .init("queue_limit", .integer(\.queueLimit, ConfigurationRanges.queueLimit)),
         .init("queue_timeout", .milliseconds(\.queueTimeoutMilliseconds, ConfigurationRanges.timeoutMilliseconds)),
+        .init("allow", .texts(\.allow, AccessEntries.rule)),
+        .init("deny", .texts(\.deny, AccessEntries.rule)),
+        .init("rate_limit", .object(\.rateLimit)),
+        .init("bandwidth_limit", .object(\.bandwidth)),
+        .init("service_bandwidth_limit", .object(\.serviceBandwidth)),
         .init("maintenance", .boolean(\.isInMaintenance)),
         .init("half_close", .boolean(\.halfClose)),
         .init(
@@ -76,7 +82,25 @@ extension ServiceConfiguration: ConfigurationObject {
         .init("keepalive", .object(\.keepalive)),
         .init("user_timeout", .milliseconds(\.userTimeoutMilliseconds, ConfigurationRanges.timeoutMilliseconds)),
         .init("source_address", .texts(\.sourceAddresses, sourceAddressRule)),
+        .init("proxy_protocol_accept", .boolean(\.proxyProtocolAccept)),
+        .init("proxy_protocol_send", .choice(\.proxyProtocolSend)),
+        .init(
+            "preread_timeout",
+            .milliseconds(\.prereadTimeoutMilliseconds, ConfigurationRanges.prereadTimeoutMilliseconds)
+        ),
+        .init("preread_limit", .integer(\.prereadLimitBytes, ConfigurationRanges.prereadLimitBytes)),
+        .init("routes", .list(\.routes, countMax: ConfigurationRanges.routesPerService)),
+        .init("socket_mode", .text(\.socketMode, SocketPermissions.modeRule)),
+        .init("socket_owner", .text(\.socketOwner, SocketPermissions.identityRule)),
+        .init("socket_group", .text(\.socketGroup, SocketPermissions.identityRule)),
         .init("drain_timeout", .milliseconds(\.drainTimeoutMilliseconds, ConfigurationRanges.timeoutMilliseconds)),
+        .init(
+            "udp_idle_timeout",
+            .milliseconds(\.udpIdleTimeoutMilliseconds, ConfigurationRanges.udpIdleTimeoutMilliseconds)
+        ),
+        .init("udp_max_sessions", .integer(\.udpSessionsMax, ConfigurationRanges.udpSessionsMax)),
+        .init("udp_responses", .integer(\.udpResponses, ConfigurationRanges.udpDatagrams)),
+        .init("udp_requests", .integer(\.udpRequests, ConfigurationRanges.udpDatagrams)),
         .init("check", .object(\.check)),
         .init(backendsName, .backends(\.backends), .always),
     ]
@@ -106,7 +130,9 @@ extension BackendConfiguration: ConfigurationObject {
         .init("max_connections", .integer(\.connectionsMax, ConfigurationRanges.connectionsMax)),
         .init("backup", .boolean(\.isBackup)),
         .init("state", .choice(\.state)),
+        .init("slow_start", .milliseconds(\.slowStartMilliseconds, ConfigurationRanges.timeoutMilliseconds)),
         .init("passive", .object(\.passive)),
+        .init("proxy_protocol_send", .choice(\.proxyProtocolSend)),
     ]
 
     public static let blank = BackendConfiguration(name: "", address: "")

@@ -79,7 +79,8 @@ private struct ConfigurationCheck {
             return
         }
         let repeatedNames = repetitions(of: services.map(\.name), at: pointer)
-        let sharedAddresses = repetitions(of: services.map { try? Endpoint(parsing: $0.address) }, at: pointer)
+        // A UDP service and a TCP service may have the same address.
+        let sharedAddresses = repetitions(of: services.map(ConfigurationCheck.listener), at: pointer)
         for (index, service) in services.enumerated() where !isFull {
             let pointer = "\(pointer)/\(index)"
             let shared = sharedAddresses[index].map { other in
@@ -90,6 +91,15 @@ private struct ConfigurationCheck {
             }
             fields(of: service, at: pointer, nameIsAlso: repeatedNames[index], sharedAddress: shared)
         }
+    }
+
+    private struct Listener: Hashable {
+        var address: ListenAddress
+        var network: Network
+    }
+
+    private static func listener(of service: ServiceConfiguration) -> Listener? {
+        (try? ListenAddress(parsing: service.address)).map { Listener(address: $0, network: service.network) }
     }
 
     mutating func fields<Object: ConfigurationObject>(
@@ -144,6 +154,8 @@ private struct ConfigurationCheck {
                 break
             case .nested(let access):
                 nested(access, in: object, at: "\(pointer)/\(field.name)")
+            case .objects(let access):
+                objects(access, in: object, at: "\(pointer)/\(field.name)")
             case .backends(let path):
                 backends(object[keyPath: path], at: "\(pointer)/\(field.name)")
             }
@@ -162,6 +174,20 @@ private struct ConfigurationCheck {
         }
     }
 
+    private mutating func objects<Access: ListAccess>(_ access: Access, in owner: Access.Owner, at pointer: String) {
+        let values = access.values(in: owner)
+        let tooMany = ConfigurationValidator.countIssue(
+            values.count, of: Access.Value.objectName, max: access.countMax, pointer: pointer
+        )
+        if let tooMany {
+            add(tooMany)
+            return
+        }
+        for (index, value) in values.enumerated() where !isFull {
+            fields(of: value, at: "\(pointer)/\(index)")
+        }
+    }
+
     private mutating func texts<Object>(
         _ texts: [String], of field: ConfigurationField<Object>, _ rule: TextListRule, at pointer: String
     ) {
@@ -169,12 +195,19 @@ private struct ConfigurationCheck {
             add(field, at: pointer, "\"\(field.name)\" has \(texts.count) entries; it must be \(field.requirement)")
             return
         }
-        for (index, text) in texts.enumerated() where !isFull && !rule.element.accepts(text) {
+        let place = "\(pointer)/\(field.name)"
+        for (index, text) in texts.enumerated() where !isFull {
+            guard let problem = rule.element.problem(with: text) else {
+                continue
+            }
             // One that may have been written without brackets has no index.
             let isOne = rule.mayBeOneString && texts.count == 1
-            let detail = "\"\(field.name)\" has \(Quoted(text)); it must be \(rule.element.requirement)"
-            let place = "\(pointer)/\(field.name)"
+            let detail = "\"\(field.name)\" has \(Quoted(text)); \(problem)"
             add(ConfigurationIssue(pointer: isOne ? place : "\(place)/\(index)", detail: detail))
+        }
+        for conflict in rule.conflicts(texts, place) where !isFull {
+            let detail = "\"\(field.name)\" has \(conflict.detail)"
+            add(ConfigurationIssue(pointer: "\(place)/\(conflict.index)", detail: detail))
         }
     }
 
@@ -204,7 +237,8 @@ private struct ConfigurationCheck {
         if address.isEmpty {
             switch role {
             case .listen:
-                return "\"\(field.name)\" is empty; a service needs an address to listen on, such as \"127.0.0.1:8080\""
+                // A pool.
+                return nil
             case .connect:
                 return "\"\(field.name)\" is empty; a backend needs an address to connect to, such as \"10.0.0.1:8080\""
             case .connectOrNone:
@@ -213,7 +247,7 @@ private struct ConfigurationCheck {
         }
         do throws(EndpointError) {
             guard role != .listen else {
-                _ = try Endpoint(parsing: address)
+                _ = try ListenAddress(parsing: address)
                 return nil
             }
             guard case .endpoint(.wildcard(let port)) = try BackendAddress(parsing: address), !mayLackHost else {

@@ -9,8 +9,10 @@ public enum EndpointError: Error, Equatable, Sendable {
     case space(String)
     /// A URL.
     case scheme(String)
-    /// `/path` or `unix:/path`.
+    /// A unix socket where only host and port may stand.
     case unixSocket(String)
+    /// Meant as the address of a unix socket, and none.
+    case unix(String, UnixAddressFault)
     /// No `:port` at the end.
     case portMissing(String)
     /// The port is not made of decimal digits, or starts with a needless 0.
@@ -39,7 +41,7 @@ public enum EndpointError: Error, Equatable, Sendable {
             return ""
         case .space(let text), .scheme(let text), .unixSocket(let text), .portMissing(let text), .portText(let text),
             .portRange(let text), .colons(let text), .brackets(let text), .ipv6(let text), .ipv4(let text),
-            .hostCharacter(let text), .hostName(let text), .serviceName(let text):
+            .hostCharacter(let text), .hostName(let text), .serviceName(let text), .unix(let text, _):
             return text
         }
     }
@@ -54,7 +56,9 @@ public enum EndpointError: Error, Equatable, Sendable {
         case .scheme:
             return "it is a URL; write only its host:port"
         case .unixSocket:
-            return "unix sockets are not supported yet; write host:port or [v6]:port"
+            return "a unix socket cannot stand here; write host:port or [v6]:port"
+        case .unix(_, let fault):
+            return fault.explanation
         case .portMissing(let text):
             let isNumber = text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
             let example = isNumber ? "127.0.0.1:\(text)" : text.hasSuffix(":") ? "\(text)8080" : "\(text):8080"

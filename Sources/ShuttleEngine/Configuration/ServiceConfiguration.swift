@@ -19,7 +19,8 @@ public enum BalanceAlgorithm: String, Sendable, CaseIterable, Hashable {
 public struct ServiceConfiguration: Equatable, Hashable, Sendable {
     /// `[A-Za-z0-9_.:-]{1,128}`, unique in a configuration, not `.`, `..` or a reserved route.
     public var name: String
-    /// The listening address as the user wrote it: `host:port`, `[v6]:port` or `:port`.
+    /// The listening address as the user wrote it: `host:port`, `[v6]:port`, `:port`, `unix:/path`, `/path` or
+    /// `unix:@name`; empty for a pool, which only routes of other services lead to.
     public var address: String
     /// In the order given: order matters for balancing.
     public var backends: [BackendConfiguration]
@@ -70,6 +71,41 @@ public struct ServiceConfiguration: Equatable, Hashable, Sendable {
     public var drainTimeoutMilliseconds = 0
     /// Addresses that connections to backends come from, in turn; none leaves it to the kernel.
     public var sourceAddresses: [String] = []
+    /// Networks and addresses whose clients may come in; none means all.
+    public var allow: [String] = []
+    /// Networks and addresses whose clients may not, whatever `allow` says.
+    public var deny: [String] = []
+    /// How fast connections may come in; nil means no limit.
+    public var rateLimit: RateLimitConfiguration?
+    /// Bytes a second of each session.
+    public var bandwidth = BandwidthConfiguration()
+    /// Bytes a second of all sessions together.
+    public var serviceBandwidth = BandwidthConfiguration()
+    /// What clients speak to the service, and the service to its backends.
+    public var network = Network.tcp
+    /// Milliseconds without a datagram either way after which a UDP session ends.
+    public var udpIdleTimeoutMilliseconds = ConfigurationDefaults.udpIdleTimeoutMilliseconds
+    /// UDP sessions at a time; one more ends the one that has been idle for longest.
+    public var udpSessionsMax = ConfigurationDefaults.udpSessionsMax
+    /// Datagrams of the backend after which a UDP session ends, unless some of the client's are unanswered; 0 for never.
+    public var udpResponses = 0
+    /// Datagrams of a client after which its next one begins another UDP session; 0 for never.
+    public var udpRequests = 0
+    /// Every connection begins with a header of the PROXY protocol, which says where the client comes from.
+    public var proxyProtocolAccept = false
+    /// Services that clients are led to by what their ClientHello says; others stay with this one.
+    public var routes: [RouteConfiguration] = []
+    /// Longest time in milliseconds in which what is read before a backend is chosen must have come.
+    public var prereadTimeoutMilliseconds = ConfigurationDefaults.prereadTimeoutMilliseconds
+    /// Bytes that it may have.
+    public var prereadLimitBytes = ConfigurationDefaults.prereadLimitBytes
+    /// What connections to backends begin with, where a backend does not say otherwise; nil for nothing.
+    public var proxyProtocolSend: ProxyProtocolVersion?
+    /// Who may connect to a unix socket that has a file: its permissions in octal digits, its owner and its group by name
+    /// or number, empty for those that it gets by itself.
+    public var socketMode = ConfigurationDefaults.socketMode
+    public var socketOwner = ""
+    public var socketGroup = ""
     /// What a check does once it has connected.
     public var check: CheckConfiguration
 

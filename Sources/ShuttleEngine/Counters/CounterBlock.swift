@@ -16,7 +16,7 @@ enum EndReason {
 
 /// Counters with a single writer, its worker; readers on other threads see each value whole.
 ///
-/// Padded to two cache lines, so that workers that count for the same backend do not take lines from one another.
+/// Padded to whole pairs of cache lines, so that workers that count for the same backend do not take lines from one another.
 struct CounterBlock: ~Copyable {
     /// Bytes sent on from clients to backends.
     let sentBytes = Atomic<UInt64>(0)
@@ -36,12 +36,22 @@ struct CounterBlock: ~Copyable {
     let refused = Atomic<UInt64>(0)
     /// Clients closed at once since their address had its share already.
     let refusedPerClient = Atomic<UInt64>(0)
+    /// Clients closed at once since their addresses may not come in.
+    let denied = Atomic<UInt64>(0)
     /// Sessions that were ended here and not by their peers, by the reason.
     let idleEnds = Atomic<UInt64>(0)
     let halfCloseEnds = Atomic<UInt64>(0)
     let lifetimeEnds = Atomic<UInt64>(0)
     let drainEnds = Atomic<UInt64>(0)
-    private let padding: InlineArray<2, UInt64> = .init(repeating: 0)
+    /// Further tries after a connect that failed; of a backend, those that came to it.
+    let retried = Atomic<UInt64>(0)
+    /// Clients closed since what was to be read first was not what it must be.
+    let prereadFailures = Atomic<UInt64>(0)
+    /// Clients closed since it did not come in time.
+    let prereadTimeouts = Atomic<UInt64>(0)
+    /// Clients that routes have led to other services.
+    let routed = Atomic<UInt64>(0)
+    private let padding: InlineArray<13, UInt64> = .init(repeating: 0)
 
     func countEnd(_ reason: EndReason) {
         switch reason {

@@ -1,5 +1,7 @@
-// Owns what is known of the health of backends and how it reaches the rings: what checks say, and what traffic has met.
-// Leaves to others: making checks (shuttled/Health), deciding what failures lead to (Balancing/PassiveEjection).
+// Owns what is known of the health of backends and how it reaches the rings: what checks say, what traffic has met, and
+// how far those are that have come up.
+// Leaves to others: making checks (shuttled/Health), deciding what failures lead to (Balancing/PassiveEjection) and who
+// ramps (Balancing/SlowStart).
 
 import Synchronization
 
@@ -39,21 +41,26 @@ extension Engine {
         }
     }
 
-    /// Takes out and lets back backends by what their traffic has met since the last call, and returns whom. `now` is in
-    /// milliseconds and never goes back. Where nothing happened the call costs a load for each ring.
+    /// Takes out and lets back backends by what their traffic has met since the last call, and returns whom; moves on those
+    /// that ramp. `now` is in milliseconds and never goes back. Where nothing happened the call costs a load for each ring.
     public func judgeTraffic(at now: UInt64) -> [EjectionChange] {
         judgedAt = now
         var hasNewFailures = false
         for worker in workers where worker.link.pointee.hasNewFailures.load(ordering: .relaxed) {
             hasNewFailures = worker.link.pointee.hasNewFailures.exchange(false, ordering: .acquiring) || hasNewFailures
         }
-        if hasNewFailures || nextJudgement <= now {
+        if hasNewFailures || nextJudgement <= now || nextSlowStartStep <= now {
             var isStale = false
-            for index in services.indices where isDue(index) && judge(index) {
+            for index in services.indices {
+                let hasChanged = isDue(index) && judge(index)
+                guard hasChanged || services[index].table.pointee.record.pointee.nextSlowStartStep <= now else {
+                    continue
+                }
                 renew(index)
                 isStale = true
             }
             nextJudgement = services.map { $0.table.pointee.record.pointee.nextJudgement }.min() ?? .max
+            nextSlowStartStep = services.map { $0.table.pointee.record.pointee.nextSlowStartStep }.min() ?? .max
             if isStale { publish() }
         }
         defer { ejectionChanges.removeAll() }
@@ -69,6 +76,18 @@ extension Engine {
         guard CompiledService.hasAccused(backends) else { return }
         ejectionChanges += CompiledService.judgeTraffic(of: configuration, backends, record: record, at: judgedAt)
         nextJudgement = min(nextJudgement, record.pointee.nextJudgement)
+    }
+
+    /// Looks at the backends by a configuration that is about to be compiled.
+    func advanceSlowStarts(
+        of configuration: ServiceConfiguration,
+        _ backends: [UnsafeMutablePointer<BackendRecord>],
+        record: UnsafeMutablePointer<ServiceRecord>,
+        isRunning: Bool
+    ) {
+        CompiledService.advanceSlowStarts(
+            of: configuration, backends, record: record, isRunning: isRunning, at: judgedAt)
+        nextSlowStartStep = min(nextSlowStartStep, record.pointee.nextSlowStartStep)
     }
 
     private func isDue(_ index: Int) -> Bool {
@@ -87,16 +106,8 @@ extension Engine {
     }
 
     private func renew(_ index: Int) {
-        let old = services[index]
-        let shares = CompiledService.shares(old.configuration, old.backends)
-        let renewed = CompiledService(
-            configuration: old.configuration,
-            record: old.table.pointee.record,
-            backends: old.backends,
-            rotation: Rotation(shares),
-            rotationShares: shares,
-            reusing: old
-        )
+        let renewed = services[index].renewed(at: judgedAt)
+        nextSlowStartStep = min(nextSlowStartStep, renewed.table.pointee.record.pointee.nextSlowStartStep)
         replace(index, by: renewed)
     }
 }

@@ -29,8 +29,18 @@ extension Engine {
                 refusedPerClient: record.pointee.counters.sum { $0.refusedPerClient.load(ordering: .relaxed) },
                 queueTimeouts: record.pointee.counters.sum { $0.queueTimeouts.load(ordering: .relaxed) },
                 queueOverflows: record.pointee.counters.sum { $0.queueOverflows.load(ordering: .relaxed) },
+                denied: record.pointee.counters.sum { $0.denied.load(ordering: .relaxed) },
+                refusedByRate: record.pointee.refusedByRate.load(ordering: .relaxed),
+                delayed: record.pointee.delayed.load(ordering: .relaxed),
+                delays: record.pointee.delays.load(ordering: .relaxed),
+                bandwidthHolds: record.pointee.bandwidth.holds.load(ordering: .relaxed),
+                retried: record.pointee.counters.sum { $0.retried.load(ordering: .relaxed) },
+                prereadFailures: record.pointee.counters.sum { $0.prereadFailures.load(ordering: .relaxed) },
+                prereadTimeouts: record.pointee.counters.sum { $0.prereadTimeouts.load(ordering: .relaxed) },
+                routed: record.pointee.counters.sum { $0.routed.load(ordering: .relaxed) },
                 draining: draining[service.configuration.name] ?? 0,
                 ended: Engine.ends(record.pointee.counters),
+                datagrams: Engine.datagrams(record.pointee.datagrams),
                 backends: backends
             )
         }
@@ -52,7 +62,13 @@ extension Engine {
             splicedBytes: link.pointee.splicedBytes.load(ordering: .relaxed),
             adoptions: adoptions.count,
             adoptionMicrosecondsP999: microsecondsRoundedUp(adoptions.quantileNanoseconds(perMille: 999)),
-            adoptionMicrosecondsMax: microsecondsRoundedUp(adoptions.longestNanoseconds)
+            adoptionMicrosecondsMax: microsecondsRoundedUp(adoptions.longestNanoseconds),
+            adoptionDurations: adoptions.counts.enumerated().compactMap { bucket, count in
+                count == 0
+                    ? nil
+                    : RingStatistics.DurationCount(
+                        nanosecondsMax: DurationHistogram.upperEdge(of: bucket), count: count)
+            }
         )
     }
 
@@ -78,9 +94,22 @@ extension Engine {
             isEjected: record.pointee.passive.isEjected,
             ejections: record.pointee.passive.ejections,
             lastFailure: record.pointee.failures.last,
+            retried: record.pointee.counters.sum { $0.retried.load(ordering: .relaxed) },
+            slowStartPercent: record.pointee.slowStart.percent,
             draining: record.pointee.drain.isActive ? active : 0,
             ended: ends(record.pointee.counters),
             lastCheck: record.pointee.lastCheck
+        )
+    }
+
+    private static func datagrams(_ counters: borrowing DatagramCounterBlocks) -> DatagramStatistics {
+        DatagramStatistics(
+            sent: counters.sum { $0.sent.load(ordering: .relaxed) },
+            received: counters.sum { $0.received.load(ordering: .relaxed) },
+            dropped: counters.sum { $0.dropped.load(ordering: .relaxed) },
+            refused: counters.sum { $0.refused.load(ordering: .relaxed) },
+            evicted: counters.sum { $0.evicted.load(ordering: .relaxed) },
+            limited: counters.sum { $0.limited.load(ordering: .relaxed) }
         )
     }
 

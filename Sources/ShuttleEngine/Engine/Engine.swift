@@ -7,15 +7,22 @@ import Synchronization
 /// A service with its addresses resolved: what the engine runs.
 public struct ResolvedService: Sendable, Equatable {
     public var configuration: ServiceConfiguration
-    public var listenAddress: SocketAddress
+    /// Nil for a pool.
+    public var listenAddress: SocketAddress?
     /// One for each of `configuration.backends`, in its order.
     public var backendAddresses: [SocketAddress]
+    /// Who may connect, where it listens on a unix socket that has a file.
+    public var socketAccess: SocketFileAccess
 
-    public init(configuration: ServiceConfiguration, listenAddress: SocketAddress, backendAddresses: [SocketAddress]) {
+    public init(
+        configuration: ServiceConfiguration, listenAddress: SocketAddress?, backendAddresses: [SocketAddress],
+        socketAccess: SocketFileAccess = SocketFileAccess()
+    ) {
         precondition(backendAddresses.count == configuration.backends.count)
         self.configuration = configuration
         self.listenAddress = listenAddress
         self.backendAddresses = backendAddresses
+        self.socketAccess = socketAccess
     }
 }
 
@@ -24,13 +31,20 @@ public struct EngineUnavailable: Error, Sendable, CustomStringConvertible {
     public var description: String
 }
 
-/// A listening socket that could not be opened.
+/// A listening socket that could not be opened, or whose file could not be made what it is to be.
 public struct ListenFailure: Error, Sendable {
     /// Index into the services given to `prepare`.
     public var serviceIndex: Int
     public var address: SocketAddress
     /// errno of the call that failed: EADDRINUSE, EADDRNOTAVAIL, EACCES, EMFILE, …
     public var code: Int32
+    public var step = ListenError.Step.listen
+}
+
+extension ListenFailure {
+    init(_ error: ListenError, at address: SocketAddress, of index: Int) {
+        self.init(serviceIndex: index, address: address, code: error.code, step: error.step)
+    }
 }
 
 /// A change whose listeners are bound and which has not been published; to be committed or abandoned.
@@ -38,6 +52,10 @@ public struct PreparedChange: ~Copyable {
     fileprivate let services: [ResolvedService]
     /// Listeners that the change opens; they close when it is abandoned.
     fileprivate let opened: [ListeningSocket]
+    fileprivate let openedForDatagrams: [DatagramSockets]
+    /// Files of sockets that stay and that others may connect to from now on, with what held before; it holds again when
+    /// the change is abandoned.
+    fileprivate let accessBefore: [(file: UnixSocketFile, access: SocketFileAccess)]
 }
 
 /// Number of a snapshot; grows with every publication.
@@ -74,6 +92,7 @@ public final class Engine {
     /// Of all workers, for each of them.
     private let links: UnsafeMutableBufferPointer<UnsafeMutablePointer<WorkerLink>>
     private let listeners = ListenerRegistry()
+    private let datagramListeners = DatagramListenerRegistry()
     private var epoch: Epoch = 0
     /// The newest first in use; older ones until every worker has left them.
     private var snapshots: [Snapshot] = []
@@ -82,6 +101,8 @@ public final class Engine {
     private(set) var serviceIndices: [String: Int] = [:]
     private var keptBackends: Set<RecordRegistry.BackendIdentity> = []
     private var servicesByAddress: [SocketAddress: CompiledService] = [:]
+    /// Of UDP, which has addresses of its own.
+    private var datagramServicesByAddress: [SocketAddress: CompiledService] = [:]
     /// Times that drains have changed.
     private var drainChanges: UInt64 = 0
     /// Some service has, or had, source addresses.
@@ -91,6 +112,8 @@ public final class Engine {
     var judgedAt: UInt64 = 0
     /// When time by itself may change what traffic leads to.
     var nextJudgement = UInt64.max
+    /// When a backend that ramps takes its next step.
+    var nextSlowStartStep = UInt64.max
     /// Not yet told to the caller.
     var ejectionChanges: [EjectionChange] = []
 
@@ -145,26 +168,55 @@ public final class Engine {
 
     // MARK: Changes
 
-    /// Binds the listeners of `services` that are new. On failure nothing has changed.
+    /// Binds the listeners of `services` that are new, and gives the files of unix sockets that stay their mode and owner. On
+    /// failure nothing has changed.
     public func prepare(_ services: [ResolvedService]) throws(ListenFailure) -> PreparedChange {
-        let wanted = Set(services.map(\.listenAddress))
+        let wanted = Set(services.filter { $0.configuration.network == .tcp }.compactMap(\.listenAddress))
         let present = listeners.openSockets
         let presentAddresses = Set(present.map(\.address))
         let leaving = present.filter { !wanted.contains($0.address) }
         var opened: [ListeningSocket] = []
-        for (index, service) in services.enumerated() where !presentAddresses.contains(service.listenAddress) {
-            let overlapping = leaving.filter { $0.overlaps(service.listenAddress) }
-            switch ListeningSocket.open(service.listenAddress, overlapping: overlapping) {
+        for (index, service) in services.enumerated() {
+            guard service.configuration.network == .tcp, let address = service.listenAddress,
+                !presentAddresses.contains(address)
+            else { continue }
+            let overlapping = leaving.filter { $0.overlaps(address) }
+            switch ListeningSocket.open(address, access: service.socketAccess, overlapping: overlapping) {
             case .success(let socket): opened.append(socket)
-            case .failure(let error):
-                throw ListenFailure(serviceIndex: index, address: service.listenAddress, code: error.code)
+            case .failure(let error): throw ListenFailure(error, at: address, of: index)
             }
         }
-        return PreparedChange(services: services, opened: opened)
+        let openedForDatagrams = try openDatagramSockets(for: services)
+        // The last that may fail: nobody has to take it back.
+        let accessBefore = try Engine.changeAccess(of: present, services)
+        return PreparedChange(
+            services: services, opened: opened, openedForDatagrams: openedForDatagrams, accessBefore: accessBefore)
     }
 
-    /// Closes what `prepare` opened; nothing else has happened.
+    /// The same for UDP: a socket for each ring.
+    private func openDatagramSockets(for services: [ResolvedService]) throws(ListenFailure) -> [DatagramSockets] {
+        let wanted = Set(services.filter { $0.configuration.network == .udp }.compactMap(\.listenAddress))
+        let present = datagramListeners.openSockets
+        let presentAddresses = Set(present.map(\.address))
+        let leaving = present.filter { !wanted.contains($0.address) }
+        var opened: [DatagramSockets] = []
+        for (index, service) in services.enumerated() {
+            guard service.configuration.network == .udp, let address = service.listenAddress,
+                !presentAddresses.contains(address)
+            else { continue }
+            let overlapping = leaving.filter { $0.overlaps(address) }
+            switch DatagramSockets.open(address, count: workers.count, overlapping: overlapping) {
+            case .success(let sockets): opened.append(sockets)
+            case .failure(let error):
+                throw ListenFailure(serviceIndex: index, address: address, code: error.code)
+            }
+        }
+        return opened
+    }
+
+    /// Closes what `prepare` opened, and takes back what it has changed of files; nothing else has happened.
     public func abandon(_ change: consuming PreparedChange) {
+        Engine.restore(change.accessBefore)
         _ = consume change
     }
 
@@ -172,12 +224,18 @@ public final class Engine {
     public func commit(_ change: consuming PreparedChange) -> Epoch {
         let leaving = servicesByAddress
         for socket in change.opened { listeners.open(socket) }
+        for sockets in change.openedForDatagrams { datagramListeners.open(sockets) }
         let previous = services
         services = change.services.map { service in
             compile(service, reusing: serviceIndices[service.configuration.name].map { previous[$0] })
         }
         let rules = DrainRules(change.services, previous: previous)
-        if records.follow(rules, now: Engine.nowMilliseconds()) { drainChanges += 1 }
+        let changesBandwidth = services.contains { service in
+            serviceIndices[service.configuration.name].map {
+                service.configuration.changesBandwidth(of: previous[$0].configuration)
+            } ?? false
+        }
+        if records.follow(rules, now: Engine.nowMilliseconds()) || changesBandwidth { drainChanges += 1 }
         serviceIndices = Dictionary(
             uniqueKeysWithValues: services.enumerated().map { ($1.configuration.name, $0) }
         )
@@ -186,10 +244,10 @@ public final class Engine {
                 service.backendAddresses.indices.map { Engine.identity(of: $0, in: service) }
             }
         )
-        servicesByAddress = Dictionary(
-            uniqueKeysWithValues: zip(change.services.map(\.listenAddress), services)
-        )
+        servicesByAddress = Engine.byAddress(change.services, services, .tcp)
+        datagramServicesByAddress = Engine.byAddress(change.services, services, .udp)
         listeners.startClosing(exceptAddresses: Set(servicesByAddress.keys)) { leaving[$0] }
+        datagramListeners.startClosing(exceptAddresses: Set(datagramServicesByAddress.keys))
         publish()
         return epoch
     }
@@ -205,6 +263,7 @@ public final class Engine {
         }
         if listeners.hasDraining {
             listeners.finishClosing()
+            datagramListeners.finishClosing()
             publish()
             retireUnused()
             return .complete
@@ -214,6 +273,10 @@ public final class Engine {
             publish()
             return .waiting(rings: Array(workers.indices))
         }
+        if datagramListeners.hasClosing {
+            datagramListeners.finishClosing()
+            publish()
+        }
         retireUnused()
         return .complete
     }
@@ -221,6 +284,7 @@ public final class Engine {
     /// Closes every listener; sessions run on. `progress` tells when it is complete.
     public func stopAccepting() -> Epoch {
         listeners.startClosing(exceptAddresses: []) { servicesByAddress[$0] }
+        datagramListeners.startClosing(exceptAddresses: [])
         publish()
         return epoch
     }
@@ -254,16 +318,22 @@ public final class Engine {
             records.backend(Engine.identity(of: index, in: service))
         }
         let record = records.service(configuration.name)
+        let targets = configuration.routes.map { records.service($0.service) }
         judgeTraffic(of: configuration, backends, record: record)
+        advanceSlowStarts(of: configuration, backends, record: record, isRunning: previous != nil)
         let shares = CompiledService.shares(configuration, backends)
         if let previous, previous.backends == backends, previous.rotationShares == shares {
-            if previous.configuration == configuration { return previous }
+            let weights = CompiledService.effectiveWeights(configuration, backends)
+            if previous.configuration == configuration, previous.weights == weights, previous.routeTargets == targets {
+                return previous
+            }
             return CompiledService(
                 configuration: configuration,
                 record: record,
                 backends: backends,
                 rotation: previous.rotation,
                 rotationShares: shares,
+                routeTargets: targets,
                 reusing: previous
             )
         }
@@ -273,6 +343,7 @@ public final class Engine {
             backends: backends,
             rotation: Rotation(shares),
             rotationShares: shares,
+            routeTargets: targets,
             reusing: previous
         )
     }
@@ -290,6 +361,9 @@ public final class Engine {
         let old = services[index]
         services[index] = renewed
         for (address, compiled) in servicesByAddress where compiled === old { servicesByAddress[address] = renewed }
+        for (address, compiled) in datagramServicesByAddress where compiled === old {
+            datagramServicesByAddress[address] = renewed
+        }
     }
 
     /// Puts the present state into every mailbox.
@@ -300,18 +374,34 @@ public final class Engine {
             let served = services + listeners.departing
             records.clearSources(exceptServices: Set(served.map(\.configuration.name)))
         }
+        let listeningSockets = listeners.count + datagramListeners.count * workers.count
+        let datagramSessions = datagramServicesByAddress.values.reduce(0) { $0 + $1.configuration.udpSessionsMax }
         let snapshot = Snapshot(
             epoch: epoch,
+            after: snapshots.last,
             services: services,
             departing: listeners.departing,
             listeners: listeners.entries(serving: servicesByAddress),
-            sessionCapacity: capacity.sessionsPerRing(listenerCount: listeners.count),
-            drainChanges: drainChanges
+            sessionCapacity: capacity.sessionsPerRing(
+                listenerCount: listeningSockets, datagramSessions: datagramSessions),
+            drainChanges: drainChanges,
+            datagrams: datagramListeners.entries(serving: datagramServicesByAddress),
+            datagramCapacity: capacity.datagramSessionsPerRing(
+                listenerCount: listeningSockets, datagramSessions: datagramSessions)
         )
         snapshots.append(snapshot)
         for worker in workers { _ = worker.link.pointee.mailbox.put(snapshot.view) }
         wake(Array(workers.indices))
         reclaim()
+    }
+
+    private static func byAddress(
+        _ resolved: [ResolvedService], _ compiled: [CompiledService], _ network: Network
+    ) -> [SocketAddress: CompiledService] {
+        Dictionary(
+            uniqueKeysWithValues: zip(resolved, compiled).filter { $0.0.configuration.network == network }
+                .compactMap { resolved, compiled in resolved.listenAddress.map { ($0, compiled) } }
+        )
     }
 
     private func wake(_ rings: [Int]) {

@@ -33,10 +33,27 @@ struct SessionCapacity: Equatable, Sendable {
         return min(SessionCapacity.pipesPerRingMax, share / ringCount)
     }
 
-    /// Sessions that one ring may hold while there are `listenerCount` listeners; at least 1.
-    func sessionsPerRing(listenerCount: Int) -> Int {
-        let free = descriptorLimit - reserved - listenerCount
+    /// Sessions that one ring may hold while there are `listenerCount` listening sockets, and UDP services may have
+    /// `datagramSessions`; at least 1.
+    func sessionsPerRing(listenerCount: Int, datagramSessions: Int = 0) -> Int {
+        let free = freeDescriptors(listenerCount) - datagramShare(listenerCount, datagramSessions)
         return min(max(1, free / SessionCapacity.descriptorsPerSession / ringCount), slotsPerRing)
+    }
+
+    /// Datagram sessions that one ring may hold, likewise: all of them, as the kernel may give all clients to one ring;
+    /// only where descriptors do not last for that its part.
+    func datagramSessionsPerRing(listenerCount: Int, datagramSessions: Int) -> Int {
+        guard datagramSessions > 0 else { return 0 }
+        let share = datagramShare(listenerCount, datagramSessions)
+        let ofRing = share == datagramSessions ? share : (share + ringCount - 1) / ringCount
+        return min(max(1, ofRing), slotsPerRing)
+    }
+
+    private func freeDescriptors(_ listenerCount: Int) -> Int { max(0, descriptorLimit - reserved - listenerCount) }
+
+    /// A datagram session takes one descriptor. As many as services may have are set aside, but never more than half.
+    private func datagramShare(_ listenerCount: Int, _ wanted: Int) -> Int {
+        min(wanted, freeDescriptors(listenerCount) / 2)
     }
 
     /// Slots that a ring reserves address space for.

@@ -157,6 +157,41 @@ struct BufferPool: ~Copyable {
         }
     }
 
+    /// Moves as much of a queue as it holds into its first buffer, and gives back the buffers that are empty then: small
+    /// pieces that are waited with would hold a whole buffer each. Nothing of the queue may be in flight.
+    mutating func gather(_ queue: inout BufferQueue) {
+        guard queue.head != queue.tail else { return }
+        let head = Int(queue.head)
+        let start = address(of: BufferID(truncatingIfNeeded: head))
+        if offset[head] > 0 {
+            memmove(start, start + Int(offset[head]), Int(length[head]))
+            offset[head] = 0
+        }
+        while next[head] != BufferQueue.none {
+            let follower = Int(next[head])
+            let count = min(UInt32(bufferSize) - length[head], length[follower])
+            guard count > 0 else { return }
+            let source = address(of: BufferID(truncatingIfNeeded: follower)) + Int(offset[follower])
+            memcpy(start + Int(length[head]), source, Int(count))
+            length[head] &+= count
+            offset[follower] &+= count
+            length[follower] &-= count
+            guard length[follower] == 0 else { return }
+            next[head] = next[follower]
+            if queue.tail == UInt32(follower) { queue.tail = queue.head }
+            queue.count &-= 1
+            giveBack(BufferID(truncatingIfNeeded: follower))
+        }
+    }
+
+    /// The bytes in the first buffer of a queue; valid until they are consumed.
+    func firstBytes(of queue: BufferQueue) -> UnsafeRawBufferPointer {
+        guard queue.head != BufferQueue.none else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+        let head = Int(queue.head)
+        let start = address(of: BufferID(truncatingIfNeeded: head)) + Int(offset[head])
+        return UnsafeRawBufferPointer(start: start, count: Int(length[head]))
+    }
+
     /// Gives back all buffers of a queue.
     mutating func discard(_ queue: inout BufferQueue) {
         while !queue.isEmpty { removeHead(of: &queue) }

@@ -39,6 +39,8 @@ struct LinuxRing: ~Copyable {
     private let messages: UnsafeMutablePointer<msghdr>
     private let vectors: UnsafeMutablePointer<iovec>
     private var messageCount = 0
+    /// Of UDP: a group of buffers of its own.
+    var datagrams: DatagramBuffers
     /// Where the eventfd's count goes; -1 and unused when messages wake the ring.
     private let wakeDescriptor: Int32
     private let wakeValue: UnsafeMutablePointer<UInt64>
@@ -56,6 +58,7 @@ struct LinuxRing: ~Copyable {
         pool: consuming BufferPool,
         pipeLimit: Int,
         provided: UnsafeMutablePointer<io_uring_buf_ring>,
+        datagrams: consuming DatagramBuffers,
         sizes: Sizes,
         wakeDescriptor: Int32
     ) {
@@ -64,6 +67,7 @@ struct LinuxRing: ~Copyable {
         self.pool = pool
         pipes = PipePool(limit: pipeLimit)
         self.provided = provided
+        self.datagrams = datagrams
         providedCapacity = Int(sizes.providedBuffers)
         batch = .allocate(capacity: LinuxRing.completionBatch)
         messages = .allocate(capacity: LinuxRing.messagesMax)
@@ -102,6 +106,11 @@ struct LinuxRing: ~Copyable {
             discard(ring)
             throw SystemCallError(code: registered == 0 ? ENOMEM : -registered)
         }
+        guard let datagrams = DatagramBuffers(), datagrams.register(with: ring) else {
+            munmap(mapping, bytes)
+            discard(ring)
+            throw SystemCallError(code: ENOMEM)
+        }
         var wakeDescriptor: Int32 = -1
         if !capabilities.hasMessageWithoutRing {
             wakeDescriptor = eventfd(0, Int32(EFD_CLOEXEC))
@@ -125,6 +134,7 @@ struct LinuxRing: ~Copyable {
             pool: pool,
             pipeLimit: sizes.pipes,
             provided: provided,
+            datagrams: datagrams,
             sizes: sizes,
             wakeDescriptor: wakeDescriptor
         )
@@ -220,6 +230,9 @@ extension LinuxRing: RingOperations {
         pool.discard(&queue)
     }
 
+    mutating func gather(_ queue: inout BufferQueue) { pool.gather(&queue) }
+    func firstBytes(of queue: BufferQueue) -> UnsafeRawBufferPointer { pool.firstBytes(of: queue) }
+
     @inline(__always)
     mutating func giveBack(_ buffer: BufferID, count: Int) {
         providedCount &-= pool.giveBackFilled(buffer, count: count)
@@ -255,6 +268,11 @@ extension LinuxRing: RingOperations {
     @inline(__always)
     mutating func prepareConnect(_ socket: Int32, to address: UnsafePointer<SocketAddress>, tag: OperationTag) {
         let entry = nextSubmission()
+        if address.pointee.isUnix {
+            io_uring_prep_nop(entry)
+            entry.pointee.user_data = tag.rawValue
+            return
+        }
         let pointer = UnsafeRawPointer(address).assumingMemoryBound(to: sockaddr.self)
         shuttle_prep_connect(entry, socket, pointer, address.pointee.length)
         entry.pointee.user_data = tag.rawValue
@@ -376,6 +394,7 @@ extension LinuxRing: RingOperations {
         from source: UnsafePointer<SocketAddress>?,
         withData: Bool
     ) -> CallResult {
+        if address.pointee.isUnix { return Socket.connectUnix(address) }
         let opened = Socket.openStream(family: address.pointee.family)
         if case .success(let socket) = opened {
             if let source, case .failure(let error) = Socket.bindSource(socket, source) {
@@ -389,7 +408,9 @@ extension LinuxRing: RingOperations {
     }
 
     mutating func wake(_ waker: RingWaker) -> Bool { waker.wake() }
-    func peerAddress(of socket: Int32) -> SocketAddress? { SocketAddress.peer(of: socket) }
+    mutating func sendNow(_ socket: Int32, _ bytes: UnsafeRawBufferPointer, moreFollow: Bool) -> CallResult {
+        Socket.sendNow(socket, bytes, moreFollow: moreFollow)
+    }
     mutating func keepAlive(_ socket: Int32, _ keepalive: Keepalive) { Socket.setKeepalive(socket, keepalive) }
     mutating func setUserTimeout(_ socket: Int32, milliseconds: UInt32) {
         Socket.setUserTimeout(socket, milliseconds: milliseconds)
@@ -410,12 +431,6 @@ extension LinuxRing: RingOperations {
         let outcome = Glibc.close(socket)
         precondition(outcome == 0 || errno != EBADF, "a closed descriptor was closed")
     }
-
-    func unacknowledgedBytes(_ socket: Int32) -> Int { Socket.unacknowledgedBytes(socket) }
-    func acknowledgedBytes(_ socket: Int32) -> UInt64 { Socket.acknowledgedBytes(socket) }
-    func millisecondsSinceSent(_ socket: Int32) -> UInt64 { Socket.millisecondsSinceSent(socket) }
-    func isDead(_ socket: Int32) -> Bool { Socket.isDead(socket) }
-    func hasEnded(_ socket: Int32) -> Bool { Socket.hasEnded(socket) }
 
     mutating func shutdown() {
         guard !isReleased else { return }

@@ -30,6 +30,10 @@ enum OperationKind: UInt8 {
     case deadline
     /// Somebody outside the ring's thread wants it to look at its mailbox.
     case wake
+    /// Of a socket that UDP clients write to; the slot is the listener's place.
+    case receiveFromClients
+    /// Of a datagram session's socket; the slot is the session's, in the table of those.
+    case receiveFromBackend
 
     @inline(__always)
     static func receive(_ side: Side) -> OperationKind { side == .downstream ? .receiveDownstream : .receiveUpstream }

@@ -18,7 +18,7 @@ enum Readiness {
 ///
 /// Operations are prepared, then submitted together; completions are read in batches. Peer faults are results of
 /// completions, never errors thrown. A submission queue that is full submits by itself.
-protocol RingOperations: ~Copyable {
+protocol RingOperations: DatagramOperations, ~Copyable {
     /// A clock that never goes back.
     func nowNanoseconds() -> UInt64
 
@@ -31,6 +31,10 @@ protocol RingOperations: ~Copyable {
     mutating func append(_ buffer: BufferID, count: Int, to queue: inout BufferQueue)
     mutating func consume(_ count: Int, from queue: inout BufferQueue)
     mutating func discard(_ queue: inout BufferQueue)
+    /// Moves what fits into the first buffer of a queue of which nothing is in flight, so that it holds as few as it can.
+    mutating func gather(_ queue: inout BufferQueue)
+    /// The bytes in the first buffer of a queue; valid until they are consumed.
+    func firstBytes(of queue: BufferQueue) -> UnsafeRawBufferPointer
     /// What a completion of `count` bytes used, or the one it came with when there are none.
     mutating func giveBack(_ buffer: BufferID, count: Int)
     /// Makes buffers that came back available to receives; called once per batch.
@@ -39,7 +43,7 @@ protocol RingOperations: ~Copyable {
     // Operations; each completes with its tag.
     /// Accepts one connection.
     mutating func prepareAccept(on listener: Int32, tag: OperationTag)
-    /// `address` is read before the next submission returns.
+    /// `address` is read before the next submission returns. A unix socket is connected already, and completes.
     mutating func prepareConnect(_ socket: Int32, to address: UnsafePointer<SocketAddress>, tag: OperationTag)
     /// Receives into provided buffers until `byteLimit` (by at most one buffer more), the end of the stream, an error
     /// or a cancellation; `hasMore` tells whether it stays armed. Rings without byte limits receive once.
@@ -85,6 +89,13 @@ protocol RingOperations: ~Copyable {
     /// connected, so the handshake's last acknowledgement can travel with it.
     /// The address a connection comes from; `nil` when it has none, or is gone.
     func peerAddress(of socket: Int32) -> SocketAddress?
+    /// The address that a connection reached here; `nil` when it has none.
+    func localAddress(of socket: Int32) -> SocketAddress?
+    /// Sends the first bytes of a connection, as many as there is room for; with `moreFollow` the next send has them
+    /// leave with its own. Returns their number.
+    mutating func sendNow(_ socket: Int32, _ bytes: UnsafeRawBufferPointer, moreFollow: Bool) -> CallResult
+    /// A unix socket is connected when this returns, or fails as connecting to it would: with EAGAIN where the listen queue
+    /// is full, since nobody is kept waiting here.
     mutating func openSocket(
         for address: UnsafePointer<SocketAddress>,
         from source: UnsafePointer<SocketAddress>?,
@@ -104,7 +115,8 @@ protocol RingOperations: ~Copyable {
     /// As `close`, and the peer is told before this returns: for a connection that another must not overtake. No
     /// operation on the socket may be prepared or armed.
     mutating func closeNow(_ socket: Int32, reset: Bool)
-    /// Bytes sent that the peer's kernel has not acknowledged.
+    /// Bytes sent that the peer's kernel has not acknowledged. Of a unix socket, which has none of these: memory of what
+    /// the peer has not read. It is the one thing that is asked of both.
     func unacknowledgedBytes(_ socket: Int32) -> Int
     /// A count that grows whenever the peer acknowledges bytes.
     func acknowledgedBytes(_ socket: Int32) -> UInt64

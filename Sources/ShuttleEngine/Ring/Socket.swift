@@ -5,6 +5,22 @@ import Glibc
 
 /// System calls on sockets, each with its errno as a value.
 enum Socket {
+    /// A unix socket that is connected. Connecting to one does not wait: EAGAIN says that the listen queue is full. Only the
+    /// socket's later calls wait, as those of all others do.
+    static func connectUnix(_ address: UnsafePointer<SocketAddress>) -> CallResult {
+        let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
+        let descriptor = socket(AF_UNIX, type, 0)
+        guard descriptor >= 0 else { return result(of: descriptor) }
+        let pointer = UnsafeRawPointer(address).assumingMemoryBound(to: sockaddr.self)
+        guard connect(descriptor, pointer, address.pointee.length) == 0 else {
+            let code = errno
+            close(descriptor)
+            return .failure(SystemCallError(code: code))
+        }
+        shuttle_set_blocking(descriptor, true)
+        return .success(descriptor)
+    }
+
     /// A blocking stream socket. Blocking, since ring operations on non-blocking ones were seen to complete with
     /// EAGAIN in the middle of a send.
     static func openStream(family: Int32) -> CallResult {
@@ -45,6 +61,13 @@ enum Socket {
         _ = setOption(socket, Int32(IPPROTO_TCP), TCP_DEFER_ACCEPT, 1)
     }
 
+    /// Sends without waiting; with `moreFollow` the kernel keeps the bytes for the segment of the next send (MSG_MORE,
+    /// send(2)).
+    static func sendNow(_ socket: Int32, _ bytes: UnsafeRawBufferPointer, moreFollow: Bool) -> CallResult {
+        let flags = Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT) | (moreFollow ? Int32(MSG_MORE) : 0)
+        return result(of: Int32(truncatingIfNeeded: send(socket, bytes.baseAddress, bytes.count, flags)))
+    }
+
     static func setOption(_ socket: Int32, _ level: Int32, _ name: Int32, _ value: Int32) -> CallResult {
         var value = value
         return result(of: setsockopt(socket, level, name, &value, socklen_t(MemoryLayout<Int32>.size)))
@@ -59,6 +82,11 @@ enum Socket {
     /// Takes a waiting connection; the descriptor is blocking whatever the listener is.
     static func accept(_ listener: Int32) -> CallResult {
         result(of: shuttle_accept(listener))
+    }
+
+    /// Has a unix socket refuse connections; those that wait can still be accepted.
+    static func shutdownListening(_ socket: Int32) {
+        _ = Glibc.shutdown(socket, Int32(SHUT_RD))
     }
 
     static func shutdownWrite(_ socket: Int32) {
@@ -76,7 +104,8 @@ enum Socket {
         if Glibc.close(socket) != 0 && errno == EBADF { preconditionFailure("descriptor \(socket) is not open") }
     }
 
-    /// SIOCOUTQ, tcp(7): bytes in the send queue that the peer has not acknowledged.
+    /// SIOCOUTQ, tcp(7): bytes in the send queue that the peer has not acknowledged. Of a unix socket: memory of what the
+    /// peer has not read.
     static func unacknowledgedBytes(_ socket: Int32) -> Int {
         var bytes: Int32 = 0
         let outputQueueRequest: UInt = 0x5411

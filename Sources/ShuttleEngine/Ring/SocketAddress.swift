@@ -1,17 +1,37 @@
-// Owns the binary form of a socket address and its comparison.
+// Owns the binary form of a socket address and its comparison: IPv4, IPv6, unix sockets.
 // Leaves to others: parsing what users write (Configuration/Endpoint) and resolving names (shuttled/Control).
 
 import CURing
 import Glibc
 
-/// An IPv4 or IPv6 address with its port, as the kernel takes it; 28 bytes, no pointers.
+/// An IPv4 or IPv6 address with its port, or the address of a unix socket, as the kernel takes it; 116 bytes, no pointers.
+/// Too large to be kept for each session: sessions point to the one of their backend.
 public struct SocketAddress: Sendable {
-    // A sockaddr_in6 is as large as any address kept here; sockaddr_in uses its first 16 bytes.
-    private var storage: sockaddr_in6
+    private struct Words {
+        var a: UInt32 = 0
+        var b: UInt32 = 0
+        var c: UInt32 = 0
+        var d: UInt32 = 0
+    }
+
+    /// As large as a sockaddr_un; the other two use the beginning. No tuple, whose type would be looked up at run time where
+    /// an address is optional.
+    private struct Storage {
+        var inet = sockaddr_in6()
+        // Without a gap before it, whose bytes a copy would not keep.
+        var process: UInt32 = 0
+        var name1 = Words()
+        var name2 = Words()
+        var name3 = Words()
+        var name4 = Words()
+        var name5 = Words()
+    }
+
+    private var storage: Storage
     /// Bytes of the address that are meaningful, as passed to bind(2) and connect(2).
     public private(set) var length: UInt32
 
-    private init(storage: sockaddr_in6, length: UInt32) {
+    private init(storage: Storage, length: UInt32) {
         self.storage = storage
         self.length = length
     }
@@ -27,7 +47,7 @@ public struct SocketAddress: Sendable {
         default: return nil
         }
         guard length >= needed else { return nil }
-        var storage = sockaddr_in6()
+        var storage = Storage()
         withUnsafeMutableBytes(of: &storage) {
             $0.copyMemory(from: UnsafeRawBufferPointer(start: address, count: needed))
             if family == AF_INET {
@@ -62,18 +82,70 @@ public struct SocketAddress: Sendable {
         var inet = sockaddr_in6()
         inet.sin6_family = sa_family_t(AF_INET6)
         inet.sin6_port = port.bigEndian
-        return SocketAddress(storage: inet, length: UInt32(MemoryLayout<sockaddr_in6>.size))
+        return SocketAddress(storage: Storage(inet: inet), length: UInt32(MemoryLayout<sockaddr_in6>.size))
     }
 
-    public var family: Int32 { Int32(storage.sin6_family) }
+    /// An IPv6 address given as its two halves in host byte order.
+    static func ipv6(high: UInt64, low: UInt64, port: UInt16) -> SocketAddress {
+        var inet = sockaddr_in6()
+        inet.sin6_family = sa_family_t(AF_INET6)
+        inet.sin6_port = port.bigEndian
+        withUnsafeMutableBytes(of: &inet.sin6_addr) {
+            $0.storeBytes(of: high.bigEndian, as: UInt64.self)
+            $0.storeBytes(of: low.bigEndian, toByteOffset: 8, as: UInt64.self)
+        }
+        return SocketAddress(storage: Storage(inet: inet), length: UInt32(MemoryLayout<sockaddr_in6>.size))
+    }
 
-    /// The port in host byte order; it stands at the same place in both families.
-    public var port: UInt16 { UInt16(bigEndian: storage.sin6_port) }
+    /// Where the path or the name of a unix socket begins.
+    private static let nameOffset = MemoryLayout<sa_family_t>.size
 
-    /// The host without the port, as the two halves of an IPv6 address; an IPv4 address as the one that stands for it
-    /// among IPv6 addresses (::ffff:a.b.c.d).
+    /// A unix socket by the path of its file or by its name in the abstract namespace, of at most
+    /// `UnixAddress.lengthMax` bytes.
+    static func unix(name: String, isAbstract: Bool) -> SocketAddress {
+        let bytes = name.utf8
+        precondition(bytes.count <= UnixAddress.lengthMax, "the name of a unix socket was not validated")
+        var storage = Storage()
+        storage.inet.sin6_family = sa_family_t(AF_UNIX)
+        let start = nameOffset + (isAbstract ? 1 : 0)
+        withUnsafeMutableBytes(of: &storage) { $0[start...].copyBytes(from: bytes) }
+        // A path ends with a zero; a name begins with one and is as long as the address says.
+        return SocketAddress(storage: storage, length: UInt32(nameOffset + bytes.count + 1))
+    }
+
+    public init(_ address: UnixAddress) {
+        self = .unix(name: address.name, isAbstract: address.isAbstract)
+    }
+
+    /// The process at the other end of a unix socket: what clients there are told apart by, since they have no address.
+    static func process(_ identifier: Int32) -> SocketAddress {
+        var storage = Storage()
+        storage.inet.sin6_family = sa_family_t(AF_UNIX)
+        storage.process = UInt32(bitPattern: identifier)
+        return SocketAddress(storage: storage, length: UInt32(nameOffset))
+    }
+
+    public var family: Int32 { Int32(storage.inet.sin6_family) }
+    public var isUnix: Bool { family == AF_UNIX }
+
+    /// The path of a unix socket that has a file.
+    var unixPath: String? {
+        guard isUnix, length > SocketAddress.nameOffset else { return nil }
+        return withUnsafeBytes(of: storage) { bytes in
+            let name = bytes[SocketAddress.nameOffset..<Int(length)]
+            return name.first == 0 ? nil : String(decoding: name.prefix { $0 != 0 }, as: UTF8.self)
+        }
+    }
+
+    /// The port in host byte order; it stands at the same place in both families of IP. 0 for a unix socket.
+    public var port: UInt16 { isUnix ? 0 : UInt16(bigEndian: storage.inet.sin6_port) }
+
+    /// What clients are told apart by: the host without the port, as the two halves of an IPv6 address; an IPv4 address
+    /// as the one that stands for it among IPv6 addresses (::ffff:a.b.c.d), and the process behind a unix socket as one
+    /// that no connection can come from (of ff00::/8).
     var hostWords: (high: UInt64, low: UInt64) {
         withUnsafeBytes(of: storage) { bytes in
+            if isUnix { return (.max, UInt64(storage.process)) }
             if family == AF_INET {
                 return (
                     0,
@@ -88,12 +160,19 @@ public struct SocketAddress: Sendable {
         }
     }
 
+    /// The host in host byte order where it is an IPv4 address, as such or among IPv6 addresses.
+    var ipv4Host: UInt32? {
+        let (high, low) = hostWords
+        return high == 0 && low >> 32 == 0xffff ? UInt32(truncatingIfNeeded: low) : nil
+    }
+
     /// Whether the address part is all zero: 0.0.0.0 or ::.
     public var isWildcard: Bool {
-        withUnsafeBytes(of: storage) { bytes in
-            let range = family == AF_INET ? 4..<8 : 8..<24
-            return bytes[range].allSatisfy { $0 == 0 }
-        }
+        !isUnix
+            && withUnsafeBytes(of: storage) { bytes in
+                let range = family == AF_INET ? 4..<8 : 8..<24
+                return bytes[range].allSatisfy { $0 == 0 }
+            }
     }
 
     /// Calls `body` with a `struct sockaddr` and its length in bytes, as system calls take them.
@@ -101,12 +180,17 @@ public struct SocketAddress: Sendable {
         try withUnsafePointer(to: storage) { try body(UnsafeRawPointer($0), length) }
     }
 
-    /// The address of the other end; `nil` when it has none of the families kept here, or is gone.
+    /// The address of the other end, of a unix socket the process; `nil` when that is not known, or it is gone.
     static func peer(of socket: Int32) -> SocketAddress? {
         withUnsafeTemporaryAllocation(byteCount: 128, alignment: 8) { buffer in
             var length = socklen_t(buffer.count)
             let address = buffer.baseAddress!
             guard shuttle_peer_address(socket, address, &length) == 0 else { return nil }
+            if length >= socklen_t(nameOffset), address.loadUnaligned(as: sa_family_t.self) == AF_UNIX {
+                // 0 where this process cannot see the other one: they are in different namespaces.
+                let process = shuttle_peer_process(socket)
+                return process > 0 ? .process(process) : nil
+            }
             return SocketAddress(copying: address.assumingMemoryBound(to: sockaddr.self), length: Int(length))
         }
     }
@@ -131,13 +215,27 @@ extension SocketAddress: Hashable {
     }
 
     public func hash(into hasher: inout Hasher) {
-        withUnsafeBytes(of: storage) { hasher.combine(bytes: $0) }
+        // What comes after is zero but for processes, of which there are no tables by this.
+        withUnsafeBytes(of: storage) { hasher.combine(bytes: UnsafeRawBufferPointer(rebasing: $0[0..<Int(length)])) }
     }
 }
 
 extension SocketAddress: CustomStringConvertible {
-    /// `192.0.2.1:80` or `[2001:db8::1]:80`, numeric.
+    /// `192.0.2.1:80` or `[2001:db8::1]:80`, numeric; `unix:/path`, `unix:@name`, or `unix:` and the number of a process.
     public var description: String {
+        if isUnix { return "unix:\(unixName)" }
+        return inetDescription
+    }
+
+    private var unixName: String {
+        if let unixPath { return unixPath }
+        guard length > SocketAddress.nameOffset else { return String(storage.process) }
+        return withUnsafeBytes(of: storage) { bytes in
+            "@" + String(decoding: bytes[(SocketAddress.nameOffset + 1)..<Int(length)], as: UTF8.self)
+        }
+    }
+
+    private var inetDescription: String {
         withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(INET6_ADDRSTRLEN)) { text in
             let isIPv4 = family == AF_INET
             let printed = withUnsafeBytes(of: storage) {

@@ -46,7 +46,8 @@ struct Flow {
     private struct Flags: OptionSet {
         let rawValue: UInt16
         static let receiveArmed = Flags(rawValue: 1 << 0)
-        static let receiveCancelled = Flags(rawValue: 1 << 1)
+        /// The receive, or the wait for readiness, that is armed: never both are.
+        static let cancelled = Flags(rawValue: 1 << 1)
         static let sourceEnded = Flags(rawValue: 1 << 2)
         static let sourceEndedCleanly = Flags(rawValue: 1 << 3)
         static let sinkFinished = Flags(rawValue: 1 << 4)
@@ -55,9 +56,12 @@ struct Flow {
         static let received = Flags(rawValue: 1 << 7)
         static let bulk = Flags(rawValue: 1 << 8)
         static let splicing = Flags(rawValue: 1 << 9)
+        /// Of one that is spliced: it has become too chatty, or is not to be spliced for another reason.
         static let chatty = Flags(rawValue: 1 << 10)
+        /// Of one that is copied: it is held back. The same bit, since one with a limit is not spliced.
+        static let held = Flags(rawValue: 1 << 10)
         static let readinessArmed = Flags(rawValue: 1 << 11)
-        static let readinessCancelled = Flags(rawValue: 1 << 12)
+        static let paced = Flags(rawValue: 1 << 12)
         static let ready = Flags(rawValue: 1 << 13)
         static let sinkFull = Flags(rawValue: 1 << 14)
         static let sendWaits = Flags(rawValue: 1 << 15)
@@ -75,6 +79,12 @@ struct Flow {
     @inline(__always) var isSinkFinished: Bool { flags.contains(.sinkFinished) }
     /// What the source says is not wanted any more.
     @inline(__always) var isDiscarding: Bool { flags.contains(.discarding) }
+    /// What comes from the source has to be paid for in time.
+    @inline(__always) var isPaced: Bool { flags.contains(.paced) }
+    /// It has received more than its bandwidth lets it, and is not to receive before its time has come.
+    @inline(__always) var isHeld: Bool { flags.contains(.held) && !isSplicing }
+    /// What comes from the source is wanted, and may come as fast as it likes.
+    @inline(__always) var takesFreely: Bool { flags.isDisjoint(with: [.discarding, .paced]) }
     /// The source has data and there was no buffer for it.
     @inline(__always) var isStarved: Bool { flags.contains(.starved) }
     /// The source has sent something since the session began.
@@ -120,7 +130,7 @@ struct Flow {
     /// Bytes that may be received now; `nil` when the source is not to be read.
     @inline(__always)
     func receiveCredit(_ limits: FlowLimits) -> Int? {
-        guard flags.isDisjoint(with: [.receiveArmed, .sourceEnded, .discarding, .starved, .splicing]) else {
+        guard flags.isDisjoint(with: [.receiveArmed, .sourceEnded, .discarding, .starved, .splicing, .held]) else {
             return nil
         }
         // What is owed goes first; then the flow is spliced.
@@ -139,31 +149,38 @@ struct Flow {
     }
 
     /// A receive is armed and nobody has taken it back yet.
-    @inline(__always) var canCancelReceive: Bool { isReceiveArmed && !flags.contains(.receiveCancelled) }
+    @inline(__always) var canCancelReceive: Bool { isReceiveArmed && !flags.contains(.cancelled) }
     /// A wait for readiness is armed and nobody has taken it back yet.
-    @inline(__always) var canCancelReadiness: Bool { isReadinessArmed && !flags.contains(.readinessCancelled) }
+    @inline(__always) var canCancelReadiness: Bool { isReadinessArmed && !flags.contains(.cancelled) }
 
     // MARK: What happens
 
     mutating func receiveSubmitted() {
         assert(!isReceiveArmed && !isSourceEnded)
         flags.insert(.receiveArmed)
-        flags.remove([.receiveCancelled, .starved])
+        flags.remove([.cancelled, .starved])
     }
 
     mutating func receiveCancelSubmitted() {
-        flags.insert(.receiveCancelled)
+        flags.insert(.cancelled)
     }
 
     /// The receive is not armed any more; nothing else is said by that.
     mutating func receiveDisarmed() {
-        flags.remove([.receiveArmed, .receiveCancelled])
+        flags.remove([.receiveArmed, .cancelled])
     }
 
     /// `queue` has grown by a buffer of `count` bytes.
     mutating func received(_ count: Int) {
         owedBytes &+= UInt32(truncatingIfNeeded: count)
         flags.insert(.received)
+    }
+
+    /// The first `count` bytes were for this process; `queue` has lost them. Without others nothing was received.
+    mutating func taken(_ count: Int) {
+        assert(!isSendInFlight && count <= Int(owedBytes))
+        owedBytes &-= UInt32(truncatingIfNeeded: count)
+        if owedBytes == 0 { flags.remove(.received) }
     }
 
     mutating func receiveStarved() {
@@ -186,7 +203,8 @@ struct Flow {
         assert(sendingBytes == 0 && bytes > 0)
         sendingBytes = UInt32(truncatingIfNeeded: bytes)
         if waits { flags.insert(.sendWaits) } else { flags.remove(.sendWaits) }
-        if policy.isEnabled, meter.sent(bytes, policy) { flags.insert(.bulk) }
+        // One that is held back again and again gains nothing by being spliced.
+        if policy.isEnabled, meter.sent(bytes, policy), !isPaced { flags.insert(.bulk) }
     }
 
     /// Whether a send of which `count` bytes were taken met an error that keeps silent about itself: one that waits
@@ -218,11 +236,34 @@ struct Flow {
     mutating func startDiscarding() {
         flags.insert(.discarding)
         flags.remove(.starved)
+        resume()
     }
 
     /// The caller has given the queue's buffers and the pipe back.
     mutating func queueDiscarded() {
         owedBytes = 0
+    }
+
+    // MARK: What happens to one with a bandwidth
+
+    /// Its bandwidth is limited from now on, or no more. One that is spliced is copied when its pipe is empty next.
+    mutating func setPaced(_ isPaced: Bool) {
+        guard isPaced else {
+            flags.remove(.paced)
+            return
+        }
+        flags.insert(.paced)
+        flags.remove(.bulk)
+        if isSplicing { flags.insert([.chatty, .bulk]) }
+    }
+
+    mutating func hold() {
+        assert(isPaced && !isReceiveArmed)
+        flags.insert(.held)
+    }
+
+    mutating func resume() {
+        if !isSplicing { flags.remove(.held) }
     }
 
     // MARK: What happens while it is spliced
@@ -233,17 +274,17 @@ struct Flow {
         // Sends after the proof are none of its steps.
         if !isSplicing { meter = FlowMeter() }
         flags.formUnion([.splicing, .readinessArmed])
-        flags.remove([.ready, .readinessCancelled])
+        flags.remove([.ready, .cancelled])
     }
 
     mutating func readinessCancelSubmitted() {
-        flags.insert(.readinessCancelled)
+        flags.insert(.cancelled)
     }
 
     @inline(__always) var mustStopWaiting: Bool { isDiscarding && canCancelReadiness }
 
     mutating func readinessCompleted(isReady: Bool) {
-        flags.remove([.readinessArmed, .readinessCancelled])
+        flags.remove([.readinessArmed, .cancelled])
         if isReady { flags.insert(.ready) }
     }
 

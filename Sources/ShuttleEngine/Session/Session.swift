@@ -4,6 +4,8 @@
 /// What a session wants done next.
 enum SessionAction: Equatable {
     case none
+    /// Look at what the client has said so far, or at its having ended: no backend is chosen before.
+    case preread
     case send(to: Side)
     case receive(from: Side, byteLimit: Int)
     case cancelReceive(from: Side)
@@ -82,9 +84,16 @@ struct Session {
     private enum Wait: UInt8 {
         case none
         case queue
-        /// As `queue`, and what its client says is received meanwhile, as much as four buffers hold.
+        /// As `queue`, and what its client says is received meanwhile, as much as four buffers hold; so with `token`.
         case queueWhileReceiving
+        /// For what has to be read before a backend is chosen.
+        case preread
+        /// As `preread`, and what has come was looked at in vain. All of it is in one buffer, so that a second one is news.
+        case prereadInVain
         case connect
+        /// Its service's rate limit.
+        case token
+        case tokenWhileReceiving
     }
 
     /// A connect is in flight or being cancelled.
@@ -93,6 +102,15 @@ struct Session {
     @inline(__always) var isQueued: Bool { wait == .queue || wait == .queueWhileReceiving }
     /// What its client says is received although it waits.
     @inline(__always) var isReceivingQueued: Bool { wait == .queueWhileReceiving }
+
+    /// It has come too early for its service's rate limit.
+    @inline(__always) var isDelayed: Bool { wait == .token || wait == .tokenWhileReceiving }
+    /// What its client says is received although it has.
+    @inline(__always) var isReceivingDelayed: Bool { wait == .tokenWhileReceiving }
+    /// What its client says decides what becomes of it.
+    @inline(__always) var isPrereading: Bool { wait == .preread || wait == .prereadInVain }
+    /// It has no backend, and waits for something else than a connect.
+    @inline(__always) var waitsWithoutBackend: Bool { wait != .none && wait != .connect }
 
     private var isFlushed: Bool { flush == .isDone }
     /// Everything that came before the reset or the first end has been sent to the other side, not yet acknowledged.
@@ -106,6 +124,9 @@ struct Session {
         isRelaying && (!upward.isSendInFlight || upward.canLookAtSendLater)
             && (!downward.isSendInFlight || downward.canLookAtSendLater)
     }
+
+    /// It is held back to its bandwidth, in one direction at least.
+    @inline(__always) var isHeld: Bool { upward.isHeld || downward.isHeld }
 
     /// Whether no completion of this session is outstanding.
     var isQuiet: Bool {
@@ -143,14 +164,45 @@ struct Session {
         wait = isReceiving ? .queueWhileReceiving : .queue
     }
 
+    mutating func startPrereading() {
+        assert(phase == .connecting && wait == .none)
+        wait = .preread
+    }
+
+    /// What is there does not tell yet.
+    mutating func prereadInVain() {
+        assert(upward.queue.count <= 1)
+        wait = upward.queue.isEmpty ? .preread : .prereadInVain
+    }
+
+    /// Something of it was taken off; what is left is looked at anew.
+    mutating func prereadGoesOn() {
+        wait = .preread
+    }
+
+    mutating func prereadEnded() {
+        wait = .none
+    }
+
     /// It has left the queue, or was called and has heard of it.
     mutating func leftQueue() {
         assert(!isConnectInFlight)
         wait = .none
     }
 
+    mutating func delayed(isReceiving: Bool) {
+        assert(phase == .connecting && wait == .none)
+        wait = isReceiving ? .tokenWhileReceiving : .token
+    }
+
+    /// It waits for the rate limit no longer.
+    mutating func leftDelay() {
+        assert(isDelayed)
+        wait = .none
+    }
+
     mutating func connectSubmitted() {
-        assert(phase == .connecting && !isQueued)
+        assert(phase == .connecting && !isQueued && !isDelayed)
         wait = .connect
     }
 
@@ -249,7 +301,8 @@ struct Session {
         case .connecting:
             // The connect may succeed while it is being cancelled: then the backend learns the truth as well.
             if resetBy != nil { return .close(resetDownstream: false, resetUpstream: true) }
-            if isQueued { return queuedAction(limits) }
+            if isQueued || isDelayed { return waitingAction(limits) }
+            if isPrereading { return prereadAction(limits) }
             return receiveAction(from: .downstream, limits)
         case .established:
             if let side = resetBy { return nextAction(afterResetBy: side, limits) }
@@ -257,12 +310,19 @@ struct Session {
         }
     }
 
-    private func queuedAction(_ limits: FlowLimits) -> SessionAction {
+    private func prereadAction(_ limits: FlowLimits) -> SessionAction {
+        let isNew = wait == .preread ? upward.owedBytes > 0 : upward.queue.count > 1
+        if isNew || upward.isSourceEnded { return .preread }
+        // However low the pool runs: who waits holds one buffer, and is let go on or closed before long.
+        return receiveAction(from: .downstream, FlowLimits(bufferSize: limits.bufferSize, buffers: 2))
+    }
+
+    private func waitingAction(_ limits: FlowLimits) -> SessionAction {
         // Who leaves without having said a word wants nothing any more.
         if upward.isSourceEnded, !upward.hasReceived {
             return .close(resetDownstream: false, resetUpstream: false)
         }
-        guard isReceivingQueued else { return .none }
+        guard isReceivingQueued || isReceivingDelayed else { return .none }
         return receiveAction(
             from: .downstream, FlowLimits(bufferSize: limits.bufferSize, buffers: min(4, limits.buffers)))
     }

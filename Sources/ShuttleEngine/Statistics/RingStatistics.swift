@@ -20,4 +20,13 @@ public struct RingStatistics: Sendable, Equatable {
     public var adoptionMicrosecondsP999: UInt64
     /// The longest adoption, rounded up.
     public var adoptionMicrosecondsMax: UInt64
+    /// How many adoptions took how long, the shortest first, without what never occurred. What is counted between two looks
+    /// is the difference of both.
+    public var adoptionDurations: [DurationCount]
+
+    /// Adoptions that took no longer than this, and longer than the bucket before counts.
+    public struct DurationCount: Sendable, Equatable {
+        public var nanosecondsMax: UInt64
+        public var count: UInt64
+    }
 }

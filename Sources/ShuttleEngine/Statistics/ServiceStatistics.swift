@@ -26,6 +26,34 @@ public struct SessionEnds: Sendable, Equatable {
     }
 }
 
+/// What a UDP service has done with datagrams, ever.
+public struct DatagramStatistics: Sendable, Equatable {
+    /// Sent on from clients to backends.
+    public var sent: UInt64 = 0
+    /// Sent on from backends to clients.
+    public var received: UInt64 = 0
+    /// Received and not sent on, in either direction.
+    public var dropped: UInt64 = 0
+    /// Sessions that ended since their backend's host refused what was sent to it.
+    public var refused: UInt64 = 0
+    /// Sessions that ended to make room for others.
+    public var evicted: UInt64 = 0
+    /// Of those dropped, for a limit of bandwidth.
+    public var limited: UInt64 = 0
+
+    public init(
+        sent: UInt64 = 0, received: UInt64 = 0, dropped: UInt64 = 0, refused: UInt64 = 0, evicted: UInt64 = 0,
+        limited: UInt64 = 0
+    ) {
+        self.sent = sent
+        self.received = received
+        self.dropped = dropped
+        self.refused = refused
+        self.evicted = evicted
+        self.limited = limited
+    }
+}
+
 /// What a service has done since it was created, summed over all rings at one moment.
 public struct ServiceStatistics: Sendable, Equatable {
     public var configuration: ServiceConfiguration
@@ -51,9 +79,29 @@ public struct ServiceStatistics: Sendable, Equatable {
     public var queueTimeouts: UInt64
     /// Clients for whom the queue had no place, ever.
     public var queueOverflows: UInt64
+    /// Clients closed at once, ever, since the lists do not let their addresses in.
+    public var denied: UInt64 = 0
+    /// Clients closed at once, ever, since they came too early for the rate limit.
+    public var refusedByRate: UInt64 = 0
+    /// Clients that wait now until they are in time for it.
+    public var delayed = 0
+    /// Clients that had to, ever.
+    public var delays: UInt64 = 0
+    /// Times that a session was held back to its bandwidth, ever.
+    public var bandwidthHolds: UInt64 = 0
+    /// Further tries for clients whose connect had failed, ever.
+    public var retried: UInt64 = 0
+    /// Clients closed, ever, since what was to be read before a backend is chosen was not what it must be.
+    public var prereadFailures: UInt64 = 0
+    /// Clients closed, ever, since it did not come in time.
+    public var prereadTimeouts: UInt64 = 0
+    /// Clients, ever, that routes have led to other services: these count them.
+    public var routed: UInt64 = 0
     /// Those of them that drain, on backends that are still configured or not.
     public var draining = 0
     public var ended = SessionEnds()
+    /// All 0 for a TCP service.
+    public var datagrams = DatagramStatistics()
     /// In the order of the configuration.
     public var backends: [BackendStatistics]
 }
@@ -79,6 +127,10 @@ public struct BackendStatistics: Sendable, Equatable {
     public var ejections: UInt64
     /// Nil before the first.
     public var lastFailure: TrafficFailure?
+    /// Further tries that came here, ever, since connects to another backend had failed.
+    public var retried: UInt64 = 0
+    /// What counts of its weight since it came up, in percent; 100 unless it ramps.
+    public var slowStartPercent = 100
     /// Sessions that are still to end of those that drain.
     public var draining = 0
     public var ended = SessionEnds()
@@ -95,7 +147,8 @@ extension BackendStatistics {
         )
     }
 
-    /// Of a backend that stands for several: up as long as one of them is, the last check that of any.
+    /// Of a backend that stands for several: up as long as one of them is, the last check that of any, as far in its slow
+    /// start as the one that is least far.
     public static func sum(of parts: [BackendStatistics], as configuration: BackendConfiguration) -> BackendStatistics {
         var sum = none(of: configuration)
         for part in parts {
@@ -108,6 +161,7 @@ extension BackendStatistics {
             sum.checkSuccesses += part.checkSuccesses
             sum.checkFailures += part.checkFailures
             sum.ejections += part.ejections
+            sum.retried += part.retried
             sum.lastFailure = part.lastFailure ?? sum.lastFailure
             sum.draining += part.draining
             sum.ended.add(part.ended)
@@ -115,6 +169,7 @@ extension BackendStatistics {
                 sum.lastCheck = check
             }
         }
+        sum.slowStartPercent = parts.map(\.slowStartPercent).min() ?? 100
         sum.isEjected = !parts.isEmpty && parts.allSatisfy(\.isEjected)
         return sum
     }

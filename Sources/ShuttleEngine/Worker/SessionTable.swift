@@ -15,6 +15,8 @@ struct SessionSlot {
     var closesDownstreamByReset: Bool
     var closesUpstreamByReset: Bool
     var isCountedAsEstablished: Bool
+    /// Its client's first bytes were read, or are: there is something to be known in `SessionTable.preread`.
+    var wasPreread: Bool
     /// Links of the free list, the dirty list, the list of sessions whose connect is due, of those that are looked at
     /// for ends, and of those that wait for buffers.
     var nextFree: UInt32
@@ -26,8 +28,12 @@ struct SessionSlot {
     /// Links of the sessions that wait for a place.
     var nextQueued: UInt32
     var previousQueued: UInt32
-    /// Where it stands in its service's queue while `session.isQueued`; the greatest number if it has never waited.
+    /// Where it is in its service's queue while `session.isQueued`; the greatest number if it has never waited.
     var queuePosition: WaitingQueue.Position
+    /// What it keeps of that when it is called.
+    var standing: WaitingQueue.Standing
+    /// The rate limiter whose token it waits for while `session.isDelayed`.
+    var rateLimiter: UInt32
     /// It has a place of its service.
     var hasPlace: Bool
     /// It is counted for `clientAddress`.
@@ -73,12 +79,33 @@ struct SessionSlot {
     func socket(_ side: Side) -> Int32 { side == .downstream ? downstream : upstream }
 }
 
+/// What a worker knows of a session whose client's first bytes it reads.
+struct PrereadSlot {
+    /// What is read next.
+    enum Stage: UInt8 {
+        case proxyHeader
+        case clientHello
+    }
+
+    var stage: Stage
+    /// It is on the list of those that hold a buffer.
+    var isHolding = false
+    /// Bytes that each thing to be read may have.
+    var limit: UInt16
+    /// As a PROXY header has told; nil while the connection's own ends hold.
+    var conveyed: ConveyedAddresses?
+}
+
 /// Slots by index; memory is reserved for all and touched as they come into use.
 struct SessionTable: ~Copyable {
     static let none = UInt32.max
 
     let capacity: Int
     private let slots: UnsafeMutablePointer<SessionSlot>
+    /// Two of each slot, touched by sessions only whose bandwidth is limited.
+    private let paces: UnsafeMutablePointer<FlowPace>
+    /// Of the sessions that are preread; memory that no other touches.
+    private let prereads: UnsafeMutablePointer<PrereadSlot>
     private var freeHead = SessionTable.none
     /// Slots ever used: the ones below have a generation.
     private(set) var touchedCount: UInt32 = 0
@@ -87,21 +114,51 @@ struct SessionTable: ~Copyable {
     /// `nil` when the address space for `capacity` slots cannot be reserved.
     init?(capacity: Int) {
         precondition((1...OperationTag.slotsMax).contains(capacity))
-        let bytes = capacity * MemoryLayout<SessionSlot>.stride
-        let mapping = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
-        guard let mapping, mapping != MAP_FAILED else { return nil }
+        guard let slots = SessionTable.reserve(capacity, of: SessionSlot.self) else { return nil }
+        guard let paces = SessionTable.reserve(2 * capacity, of: FlowPace.self) else {
+            munmap(slots, capacity * MemoryLayout<SessionSlot>.stride)
+            return nil
+        }
+        guard let prereads = SessionTable.reserve(capacity, of: PrereadSlot.self) else {
+            munmap(slots, capacity * MemoryLayout<SessionSlot>.stride)
+            munmap(paces, 2 * capacity * MemoryLayout<FlowPace>.stride)
+            return nil
+        }
         self.capacity = capacity
-        slots = mapping.bindMemory(to: SessionSlot.self, capacity: capacity)
+        self.slots = slots
+        self.paces = paces
+        self.prereads = prereads
     }
 
     deinit {
         munmap(slots, capacity * MemoryLayout<SessionSlot>.stride)
+        munmap(paces, 2 * capacity * MemoryLayout<FlowPace>.stride)
+        munmap(prereads, capacity * MemoryLayout<PrereadSlot>.stride)
+    }
+
+    private static func reserve<Value>(_ count: Int, of type: Value.Type) -> UnsafeMutablePointer<Value>? {
+        let bytes = count * MemoryLayout<Value>.stride
+        let mapping = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+        guard let mapping, mapping != MAP_FAILED else { return nil }
+        return mapping.bindMemory(to: Value.self, capacity: count)
+    }
+
+    /// How far a direction of a session has come at its rates; what it was left as by another session before it was set.
+    func pace(_ index: UInt32, from side: Side) -> UnsafeMutablePointer<FlowPace> {
+        assert(index < touchedCount)
+        return paces + 2 * Int(index) + (side == .downstream ? 0 : 1)
     }
 
     @inline(__always)
     subscript(_ index: UInt32) -> UnsafeMutablePointer<SessionSlot> {
         assert(index < touchedCount)
         return slots + Int(index)
+    }
+
+    /// What is known of a session that is, or was, preread.
+    func preread(_ index: UInt32) -> UnsafeMutablePointer<PrereadSlot> {
+        assert(index < touchedCount)
+        return prereads + Int(index)
     }
 
     /// The slot that a completion is for; `nil` when it was given to somebody else since.

@@ -99,7 +99,7 @@ extension Worker where Ring: ~Copyable {
         }
         let draw = draw(for: socket, table.pointee.algorithm)
         if table.pointee.isLimited { return admit(socket, to: table, draw: draw) }
-        guard case .reserved(let backend) = table.pointee.chooseBackend(for: draw, excluding: TriedBackends()) else {
+        guard case .reserved(let backend) = table.chooseBackend(for: draw, excluding: TriedBackends()) else {
             counters.pointee.errors.addAsOnlyWriter(1)
             return ring.close(socket, reset: false)
         }
@@ -142,6 +142,7 @@ extension Worker where Ring: ~Copyable {
                 closesDownstreamByReset: false,
                 closesUpstreamByReset: false,
                 isCountedAsEstablished: false,
+                wasPreread: false,
                 nextFree: SessionTable.none,
                 nextDirty: slot.pointee.nextDirty,
                 nextStarved: SessionTable.none,
@@ -151,6 +152,8 @@ extension Worker where Ring: ~Copyable {
                 nextQueued: SessionTable.none,
                 previousQueued: SessionTable.none,
                 queuePosition: .max,
+                standing: .none,
+                rateLimiter: 0,
                 hasPlace: backend != nil,
                 isCountedForClient: client != nil,
                 clientAddress: client ?? ClientAddress(high: 0, low: 0),
@@ -180,6 +183,7 @@ extension Worker where Ring: ~Copyable {
                 backendCounters: nil
             )
         )
+        if table.pointee.isPaced { renewPace(place.index) }
         if backend != nil {
             touch(place.index)
             connectAfterFirstReceive(place.index)

@@ -5,17 +5,26 @@ import Synchronization
 extension Worker where Ring: ~Copyable {
     /// Takes the newest snapshot and runs on it from the next completion on.
     ///
-    /// How long no session was served meanwhile is recorded. Accepts that this prepares are submitted with the turn's
-    /// other operations and are not part of that time, unless the submission queue fills up.
+    /// How long no session was served meanwhile is recorded. It visits what has changed since the snapshot that it ran on;
+    /// what the kernel has to be asked for is left to this turn and those that follow.
     mutating func adopt() {
         let start = ring.nowNanoseconds()
         guard let next = link.pointee.mailbox.take() else { return }
+        let epochBefore = view?.pointee.epoch ?? 0
         view = UnsafePointer(next)
         let entries = next.pointee.listeners
         if listeners.count < entries.count { listeners.grow(to: entries.count) }
-        for index in 0..<entries.count { follow(entries[index], at: index) }
+        let changes = next.pointee.listenerChanges
+        for block in changes.blocks where changes.hasChanged(block, since: epochBefore) {
+            for index in changes.range(of: block) { follow(entries[index], at: index) }
+        }
+        if datagrams.listenerCount > 0 || !next.pointee.datagramListeners.isEmpty {
+            followDatagramListeners(UnsafePointer(next), since: epochBefore)
+        }
         if queuedHead != SessionTable.none { reviewQueues() }
+        if delayedHead != SessionTable.none { reviewDelayed() }
         if next.pointee.drainChanges != drainSweep.changesSeen { startDrainSweep(next.pointee.drainChanges) }
+        isFollowing = changedListeners != ListenerTable.none || drainSweep.isUnderWay
         // Before the acknowledgement: who is told that a change is in effect finds it counted.
         link.pointee.adoptions.record(ring.nowNanoseconds() &- start)
         acknowledgeIfSettled()
@@ -37,24 +46,49 @@ extension Worker where Ring: ~Copyable {
         listeners[index].pointee.generation = entry.generation
         listeners[index].pointee.socket = entry.socket
         listeners[index].pointee.table = entry.table
-        switch entry.state {
-        case .open:
-            if !isStopping { armAccept(index) }
-        case .closing:
-            if listeners[index].pointee.isAcceptArmed {
-                listenersLettingGo += 1
-                ring.prepareCancel(acceptTag(index))
-            }
-        case .draining:
-            drain(index)
-        case .none:
-            break
-        }
+        // It may end by itself before it is taken back, and counts from here on.
+        if entry.state == .closing, listeners[index].pointee.isAcceptArmed { listenersLettingGo += 1 }
+        guard entry.state != .none, !listeners[index].pointee.isChanged else { return }
+        listeners[index].pointee.isChanged = true
+        listeners[index].pointee.nextChanged = changedListeners
+        changedListeners = UInt32(index)
     }
 
-    /// An epoch is acknowledged when nothing of an earlier one is in use: also no accept on a listener that closes.
+    /// Goes on with what the snapshot asks for. Apart, so that the loop is not the larger for it.
+    @inline(never)
+    mutating func continueFollowing() {
+        if changedListeners != ListenerTable.none { continueAdopting() }
+        if drainSweep.isUnderWay { continueDrainSweep() }
+        isFollowing = changedListeners != ListenerTable.none || drainSweep.isUnderWay
+    }
+
+    /// Asks the kernel for what the state of changed listeners wants, whatever later snapshots have made of it meanwhile.
+    private mutating func continueAdopting() {
+        var count = 0
+        while changedListeners != ListenerTable.none, count < listenersPerTurn {
+            let index = Int(changedListeners)
+            changedListeners = listeners[index].pointee.nextChanged
+            listeners[index].pointee.isChanged = false
+            let isArmed = listeners[index].pointee.isAcceptArmed
+            switch listeners[index].pointee.state {
+            case .open:
+                if !isStopping, !isArmed, !listeners[index].pointee.isPaused { armAccept(index) }
+            case .closing:
+                if isArmed { ring.prepareCancel(acceptTag(index)) }
+            case .draining:
+                drain(index)
+            case .none:
+                break
+            }
+            count += 1
+        }
+        acknowledgeIfSettled()
+    }
+
+    /// An epoch is acknowledged when nothing of an earlier one is in use, also no accept on a listener that closes, and
+    /// the kernel has been asked for all that it wants.
     mutating func acknowledgeIfSettled() {
-        guard listenersLettingGo == 0, let view else { return }
+        guard listenersLettingGo == 0, changedListeners == ListenerTable.none, let view else { return }
         link.pointee.acknowledgedEpoch.store(view.pointee.epoch, ordering: .releasing)
     }
 

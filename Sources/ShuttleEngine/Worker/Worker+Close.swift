@@ -15,11 +15,22 @@ extension Worker where Ring: ~Copyable {
         slot.pointee.session.closeSubmitted()
         timers.clear(index)
         mustLookAtSends = true
-        if session.isQueued { leaveQueue(index) }
+        if session.waitsWithoutBackend { stopWaiting(index) }
         if session.isConnectInFlight { ring.prepareCancel(OperationTag(.connect, slot: index, generation: generation)) }
         cancel(.downstream, of: session, index, generation)
         cancel(.upstream, of: session, index, generation)
         closeJoin(index)
+    }
+
+    private mutating func stopWaiting(_ index: UInt32) {
+        let session = sessions[index].pointee.session
+        if session.isPrereading {
+            leavePreread(index)
+        } else if session.isDelayed {
+            leaveDelay(index)
+        } else {
+            leaveQueue(index)
+        }
     }
 
     private mutating func cancel(_ side: Side, of session: Session, _ index: UInt32, _ generation: UInt32) {
@@ -42,6 +53,9 @@ extension Worker where Ring: ~Copyable {
     private mutating func closeFinish(_ index: UInt32) {
         let slot = sessions[index]
         precondition(slot.pointee.session.isQuiet && slot.pointee.session.phase == .closing)
+        if slot.pointee.session.resetBy == .upstream, !slot.pointee.session.flow(from: .upstream).hasReceived {
+            blameForReset(slot)
+        }
         ring.close(slot.pointee.downstream, reset: slot.pointee.closesDownstreamByReset)
         closeUpstream(slot, reset: slot.pointee.closesUpstreamByReset)
         hasFreedDescriptor = true
@@ -51,10 +65,15 @@ extension Worker where Ring: ~Copyable {
         giveBackPipe(slot, from: .upstream)
         leaveStarved(index)
         timers.clear(index)
-        if slot.pointee.session.resetBy == .upstream, !slot.pointee.session.flow(from: .upstream).hasReceived {
-            blameBackend(of: slot, for: .reset)
-        }
         leaveService(index)
+    }
+
+    /// As long as the socket is there, for it is asked what the backend took.
+    private func blameForReset(_ slot: UnsafeMutablePointer<SessionSlot>) {
+        // What a unix socket has taken nobody counts.
+        let acknowledged = isUnix(.upstream, slot) ? 0 : ring.acknowledgedBytes(slot.pointee.upstream)
+        guard let failure = TrafficFailure.ofReset(acknowledgedBytes: acknowledged) else { return }
+        blameBackend(of: slot, for: failure)
     }
 
     /// Ends every session, as the drain deadline or a second signal does.

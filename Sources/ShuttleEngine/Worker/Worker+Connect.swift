@@ -56,25 +56,41 @@ extension Worker where Ring: ~Copyable {
     ) {
         let address = backend.pointee.address
         let source = takeSource(slot, for: address.pointee.family)
-        let withData = slot.pointee.session.flow(from: .downstream).owedBytes > 0
+        let withData =
+            slot.pointee.session.flow(from: .downstream).owedBytes > 0 || backend.pointee.proxyProtocol != nil
         switch ring.openSocket(for: address, from: source, withData: withData) {
+        case .failure(SystemCallError(code: EAGAIN)) where address.pointee.isUnix:
+            slot.pointee.connectDeadline = connectDeadline(slot)
+            awaitListenQueue(index, slot)
         case .failure(let error):
             connectFailed(index, code: error.code)
         case .success(let socket):
-            slot.pointee.upstream = socket
-            slot.pointee.hasConnectTimedOut = false
-            slot.pointee.connectDeadline = min(
-                now &+ UInt64(slot.pointee.timeouts.connectMilliseconds),
-                slot.pointee.retryDeadline
-            )
-            slot.pointee.session.connectSubmitted()
-            ring.prepareConnect(
-                socket,
-                to: address,
-                tag: OperationTag(.connect, slot: index, generation: slot.pointee.generation)
-            )
-            timers.set(index, deadline: slot.pointee.connectDeadline)
+            submitConnect(index, slot, socket, to: address)
         }
+    }
+
+    @inline(__always)
+    private func connectDeadline(_ slot: UnsafeMutablePointer<SessionSlot>) -> UInt64 {
+        min(now &+ UInt64(slot.pointee.timeouts.connectMilliseconds), slot.pointee.retryDeadline)
+    }
+
+    @inline(__always)
+    mutating func submitConnect(
+        _ index: UInt32,
+        _ slot: UnsafeMutablePointer<SessionSlot>,
+        _ socket: Int32,
+        to address: UnsafePointer<SocketAddress>
+    ) {
+        slot.pointee.upstream = socket
+        slot.pointee.hasConnectTimedOut = false
+        slot.pointee.connectDeadline = connectDeadline(slot)
+        slot.pointee.session.connectSubmitted()
+        ring.prepareConnect(
+            socket,
+            to: address,
+            tag: OperationTag(.connect, slot: index, generation: slot.pointee.generation)
+        )
+        timers.set(index, deadline: slot.pointee.connectDeadline)
     }
 
     mutating func connectCompleted(_ completion: Completion) {
@@ -85,6 +101,8 @@ extension Worker where Ring: ~Copyable {
             return closeJoin(index)
         }
         if completion.result == 0 {
+            if slot.pointee.backend?.pointee.rest.isOn == true { restEnded(slot) }
+            guard conveyAddresses(index, slot) else { return touch(index) }
             slot.pointee.session.connected()
             slot.pointee.isCountedAsEstablished = true
             slot.pointee.backendCounters?.pointee.connections.addAsOnlyWriter(1)
@@ -99,6 +117,7 @@ extension Worker where Ring: ~Copyable {
             } else {
                 scheduleFirstIdleCheck(index)
             }
+            if slot.pointee.session.isHeld { resumePaced(index, slot) }
         } else {
             slot.pointee.session.connectFailed()
             // The deadline may have come while the true reason was on its way.
@@ -107,15 +126,21 @@ extension Worker where Ring: ~Copyable {
         touch(index)
     }
 
+    /// The backend takes connections again: all its places count for those who wait.
+    private mutating func restEnded(_ slot: UnsafeMutablePointer<SessionSlot>) {
+        slot.pointee.backend?.pointee.rest.end()
+        callWaiters(of: slot.pointee.service)
+    }
+
     /// Of both sides, before anything is sent to either: the connect itself has its own timeout.
     private mutating func setUserTimeouts(_ slot: UnsafeMutablePointer<SessionSlot>) {
         let milliseconds = slot.pointee.timeouts.userMilliseconds
-        ring.setUserTimeout(slot.pointee.downstream, milliseconds: milliseconds)
-        ring.setUserTimeout(slot.pointee.upstream, milliseconds: milliseconds)
+        if !isUnix(.downstream, slot) { ring.setUserTimeout(slot.pointee.downstream, milliseconds: milliseconds) }
+        if !isUnix(.upstream, slot) { ring.setUserTimeout(slot.pointee.upstream, milliseconds: milliseconds) }
     }
 
     /// Our own want of ports or descriptors, which says nothing about the backend.
-    private static func isOwnExhaustion(_ code: Int32) -> Bool {
+    static func isOwnExhaustion(_ code: Int32) -> Bool {
         switch code {
         case EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS, ENOMEM, EAGAIN: true
         default: false
@@ -161,7 +186,7 @@ extension Worker where Ring: ~Copyable {
 
     // MARK: Failures
 
-    private mutating func connectFailed(_ index: UInt32, code: Int32) {
+    mutating func connectFailed(_ index: UInt32, code: Int32) {
         let slot = sessions[index]
         timers.clear(index)
         closeUpstream(slot, reset: false)
@@ -170,7 +195,10 @@ extension Worker where Ring: ~Copyable {
         if !isOwnFault {
             slot.pointee.backendCounters?.pointee.errors.addAsOnlyWriter(1)
             slot.pointee.serviceCounters.pointee.errors.addAsOnlyWriter(1)
-            if !wasCutShort(code, slot) { blameBackend(of: slot, for: Self.failure(code)) }
+            if !wasCutShort(code, slot) {
+                slot.pointee.backend?.pointee.rest.begin(now: now)
+                blameBackend(of: slot, for: Self.failure(code))
+            }
         }
         releaseBackend(slot)
         callWaiters(of: slot.pointee.service)
@@ -178,8 +206,9 @@ extension Worker where Ring: ~Copyable {
             switch chooseAnotherBackend(for: slot) {
             case .reserved(let next):
                 slot.pointee.retriesLeft -= 1
+                countFurtherTry(slot, at: next)
                 return connect(index, to: next)
-            case .full where waitsAgain(index): return
+            case .full where waitsAgain(index, isOwnFault: isOwnFault): return
             case .full, .unusable: break
             }
         }
@@ -188,18 +217,26 @@ extension Worker where Ring: ~Copyable {
         closeStart(index, resetDownstream: false, resetUpstream: false)
     }
 
+    /// A client whose connect has failed is sent to another backend, or to the same after a wait.
+    func countFurtherTry(_ slot: UnsafeMutablePointer<SessionSlot>, at backend: UnsafeMutablePointer<BackendRecord>) {
+        slot.pointee.serviceCounters.pointee.retried.addAsOnlyWriter(1)
+        backend.pointee.counters.block(of: index).pointee.retried.addAsOnlyWriter(1)
+    }
+
     /// A further try that ran into the bound on all of them may have been given no time to speak of.
     private func wasCutShort(_ code: Int32, _ slot: UnsafeMutablePointer<SessionSlot>) -> Bool {
         code == ETIMEDOUT && slot.pointee.tried.count > 1
             && slot.pointee.connectDeadline == slot.pointee.retryDeadline
     }
 
-    private static func failure(_ code: Int32) -> TrafficFailure {
+    static func failure(_ code: Int32) -> TrafficFailure {
         switch code {
         case ECONNREFUSED: .refused
         case ETIMEDOUT: .timedOut
         case EHOSTUNREACH, ENETUNREACH, EHOSTDOWN, ENETDOWN: .unreachable
         case ECONNRESET: .reset
+        case ENOENT: .missing
+        case EACCES, EPERM: .denied
         default: .other
         }
     }
@@ -207,15 +244,22 @@ extension Worker where Ring: ~Copyable {
     /// Tells the control thread of a failure. It looks by itself, so that a burst costs it no more than one.
     func blameBackend(of slot: UnsafeMutablePointer<SessionSlot>, for failure: TrafficFailure) {
         guard let backend = slot.pointee.backend else { return }
+        blame(backend, of: slot.pointee.service, for: failure)
+    }
+
+    func blame(
+        _ backend: UnsafeMutablePointer<BackendRecord>, of service: UnsafeMutablePointer<ServiceRecord>,
+        for failure: TrafficFailure
+    ) {
         backend.pointee.failures.count(failure)
-        slot.pointee.service.pointee.hasNewFailures.store(true, ordering: .releasing)
+        service.pointee.hasNewFailures.store(true, ordering: .releasing)
         link.pointee.hasNewFailures.store(true, ordering: .releasing)
     }
 
     /// By the newest configuration of the session's service; the one it was accepted under may be gone.
     private func chooseAnotherBackend(for slot: UnsafeMutablePointer<SessionSlot>) -> BackendChoice {
         guard let table = currentTable(of: slot.pointee.service) else { return .unusable }
-        return table.pointee.chooseBackend(for: slot.pointee.draw, excluding: slot.pointee.tried)
+        return table.chooseAnother(for: slot.pointee.draw, excluding: slot.pointee.tried, now: now)
     }
 
     /// Closes the backend's connection, if there is one. Where its sessions or the service's are limited that is done when

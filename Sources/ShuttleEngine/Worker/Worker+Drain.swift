@@ -1,5 +1,6 @@
 // Owns how a worker brings the sessions of backends that drain to their gradual end: it finds them a few at a time and
-// has their timers come when their time does. Leaves to others: what drains, and when each session's time comes (Drain).
+// have their timers come when their time does; and tells them of other limits of bandwidth on the way.
+// Leaves to others: what drains, and when each session's time comes (Drain).
 
 import Synchronization
 
@@ -22,19 +23,34 @@ extension Worker where Ring: ~Copyable {
     /// out by themselves when they are established.
     mutating func startDrainSweep(_ changes: UInt64) {
         drainSweep = DrainSweep(changesSeen: changes, next: 0, end: sessions.touchedCount)
+        if sessions.touchedCount == 0 { sweepDatagrams() }
+    }
+
+    /// Datagram sessions are looked through after the others, by the indices of their timers.
+    private mutating func sweepDatagrams() {
+        drainSweep.next = datagramTimer(0)
+        drainSweep.end = datagramTimer(datagrams.table.touchedCount)
     }
 
     mutating func continueDrainSweep() {
+        let isOfStreams = Int(drainSweep.next) < sessions.capacity
         let end = min(drainSweep.end, drainSweep.next &+ Self.slotsPerTurn)
         for index in drainSweep.next..<end {
+            guard Int(index) < sessions.capacity else {
+                sweepDatagramSession(index &- datagramTimer(0))
+                continue
+            }
             let slot = sessions[index]
-            guard slot.pointee.isOccupied, slot.pointee.session.phase == .established,
+            guard slot.pointee.isOccupied, slot.pointee.session.phase != .closing else { continue }
+            renewPace(index)
+            guard slot.pointee.session.phase == .established,
                 slot.pointee.flushDeadline == 0
             else { continue }
             let deadline = drainDeadline(index, slot)
             if deadline != .max { timers.bringForward(index, to: deadline) }
         }
         drainSweep.next = end
+        if isOfStreams, end == drainSweep.end { sweepDatagrams() }
     }
 
     /// When the session's backend wants it ended, `.max` for never.

@@ -4,16 +4,22 @@
 import Synchronization
 
 extension Worker where Ring: ~Copyable {
-    /// The newest table of a service; `nil` when the configuration names it no more.
+    /// The newest table of a service; `nil` when the configuration names it no more, or as one of UDP, which has no
+    /// connections.
     func currentTable(of service: UnsafeMutablePointer<ServiceRecord>) -> UnsafePointer<ServiceTable>? {
         guard let tables = view?.pointee.tables else { return nil }
         let hint = service.pointee.tableHint.load(ordering: .relaxed)
-        if hint < tables.count, tables[hint].pointee.record == service { return tables[hint] }
+        if hint < tables.count, tables[hint].pointee.record == service { return ofStreams(tables[hint]) }
         for index in 0..<tables.count where tables[index].pointee.record == service {
             service.pointee.tableHint.store(index, ordering: .relaxed)
-            return tables[index]
+            return ofStreams(tables[index])
         }
         return nil
+    }
+
+    @inline(__always)
+    private func ofStreams(_ table: UnsafePointer<ServiceTable>) -> UnsafePointer<ServiceTable>? {
+        table.pointee.isOfDatagrams ? nil : table
     }
 
     // MARK: Joining
@@ -23,12 +29,15 @@ extension Worker where Ring: ~Copyable {
     /// the buffers; what the clients of others say stays in the kernel.
     private static var queuedShareOfBuffers: Int { 16 }
 
-    /// Puts a session without a place at the end of its service's queue; one that finds the queue full is closed.
+    var mayReceiveOneMoreWaiter: Bool { queuedReceivers < ring.bufferCount / Self.queuedShareOfBuffers }
+
+    /// Puts a session without a place at the end of its service's queue, or where it stood there before; one that finds
+    /// the queue full is closed.
     mutating func enqueue(_ index: UInt32, _ table: UnsafePointer<ServiceTable>) {
         let slot = sessions[index]
         let service = slot.pointee.service
         let limits = table.pointee.limits
-        let isReceiving = queuedReceivers < ring.bufferCount / Self.queuedShareOfBuffers
+        let isReceiving = mayReceiveOneMoreWaiter
         if isReceiving { queuedReceivers += 1 }
         slot.pointee.session.queued(isReceiving: isReceiving)
         let joined = service.pointee.queue.join(
@@ -36,7 +45,8 @@ extension Worker where Ring: ~Copyable {
             slot: index,
             now: now,
             limit: limits.queueLimit,
-            wait: limits.queueTimeoutMilliseconds
+            wait: limits.queueTimeoutMilliseconds,
+            as: slot.pointee.standing
         )
         guard let joined else {
             if isReceiving { queuedReceivers -= 1 }
@@ -46,8 +56,9 @@ extension Worker where Ring: ~Copyable {
         }
         slot.pointee.queuePosition = joined.position
         slot.pointee.serviceCounters.pointee.queued.addAsOnlyWriter(1)
-        slot.pointee.connectDeadline = joined.patience > 0 ? now &+ joined.patience : 0
-        if joined.patience > 0 { timers.set(index, deadline: slot.pointee.connectDeadline) }
+        slot.pointee.standing = joined.standing
+        slot.pointee.connectDeadline = joined.standing.deadline
+        if joined.standing.deadline != 0 { timers.set(index, deadline: joined.standing.deadline) }
         slot.pointee.nextQueued = queuedHead
         slot.pointee.previousQueued = SessionTable.none
         if queuedHead != SessionTable.none { sessions[queuedHead].pointee.previousQueued = index }
@@ -58,12 +69,15 @@ extension Worker where Ring: ~Copyable {
     }
 
     /// A session whose connect failed gives its place back and waits for another one, where there is a queue: every
-    /// backend that it could still try is full. `false` when there is none.
-    mutating func waitsAgain(_ index: UInt32) -> Bool {
+    /// backend that it could still try is full or rests. `false` when there is none.
+    ///
+    /// Only what it tries without waiting is bounded by `retries`: the backend that failed rests, so nobody is called for
+    /// it again and again. Our own want of ports or descriptors makes nothing rest, so there the bound remains.
+    mutating func waitsAgain(_ index: UInt32, isOwnFault: Bool) -> Bool {
         let slot = sessions[index]
         let service = slot.pointee.service
         guard let table = currentTable(of: service), table.pointee.limits.queueLimit > 0 else { return false }
-        slot.pointee.retriesLeft -= 1
+        if isOwnFault { slot.pointee.retriesLeft -= 1 }
         slot.pointee.hasPlace = false
         service.pointee.vacate()
         enqueue(index, table)
@@ -97,13 +111,26 @@ extension Worker where Ring: ~Copyable {
         guard let table = currentTable(of: service) else { return }
         let links = links
         var told = workersToWake
-        table.pointee.callWaiters { worker, slot in
+        table.callWaiters(now: now) { worker, slot in
             links[worker].pointee.calls.push(slot)
             told.insert(worker)
+        }
+        // Whoever finds them waiting for a rest to end sees to it that they are called then: the ring that began the rest
+        // need not know of them.
+        if !service.pointee.queue.isEmpty, let end = table.firstRestEnd(now: now) {
+            restEndsAt = min(restEndsAt, end)
+            lookAt = min(lookAt, end)
         }
         // This worker looks by itself before it sleeps.
         told.remove(index)
         workersToWake = told
+    }
+
+    /// The rest of a backend is over, of whichever service.
+    mutating func callThoseWhoWaitForRests() {
+        restEndsAt = .max
+        guard let tables = view?.pointee.tables else { return }
+        for table in tables { callWaiters(of: table.pointee.record) }
     }
 
     /// Wakes the workers whose sessions were called: each once a turn. One that cannot be told has a full completion
@@ -142,6 +169,7 @@ extension Worker where Ring: ~Copyable {
         guard slot.pointee.session.phase == .connecting, let table = currentTable(of: service) else {
             return pass(index)
         }
+        let isFurtherTry = slot.pointee.tried.count > 0
         guard let backend = chooseForCalled(slot, table) else {
             service.pointee.vacate()
             service.pointee.queue.putBack(slot.pointee.queuePosition)
@@ -157,6 +185,7 @@ extension Worker where Ring: ~Copyable {
         dequeued(index)
         timers.clear(index)
         service.pointee.queue.finish(slot.pointee.queuePosition, isServed: true, now: now)
+        if isFurtherTry { countFurtherTry(slot, at: backend) }
         connect(index, to: backend)
         touch(index)
         // As long as it was only called, the place it got was spoken for twice.
@@ -168,11 +197,10 @@ extension Worker where Ring: ~Copyable {
         _ slot: UnsafeMutablePointer<SessionSlot>, _ table: UnsafePointer<ServiceTable>
     ) -> UnsafeMutablePointer<BackendRecord>? {
         let draw = slot.pointee.draw
-        if case .reserved(let backend) = table.pointee.chooseBackend(for: draw, excluding: slot.pointee.tried) {
-            return backend
-        }
-        guard slot.pointee.tried.count > 0,
-            case .reserved(let backend) = table.pointee.chooseBackend(for: draw, excluding: TriedBackends())
+        let tried = slot.pointee.tried
+        if let backend = table.chooseForWaiter(for: draw, excluding: tried, now: now) { return backend }
+        guard tried.count > 0,
+            let backend = table.chooseForWaiter(for: draw, excluding: TriedBackends(), now: now)
         else { return nil }
         slot.pointee.tried = TriedBackends()
         return backend

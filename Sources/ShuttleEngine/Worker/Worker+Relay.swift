@@ -17,7 +17,10 @@ extension Worker where Ring: ~Copyable {
         let isClosing = slot.pointee.session.phase == .closing
         if !completion.hasMore { slot.pointee.session.withFlow(from: side) { $0.receiveDisarmed() } }
         if let buffer {
-            if completion.result > 0, !isClosing, !slot.pointee.session.flow(from: side).isDiscarding {
+            if completion.result > 0, !isClosing,
+                slot.pointee.session.flow(from: side).takesFreely
+                    || takesPaced(Int(completion.result), index, slot, from: side)
+            {
                 let count = Int(completion.result)
                 slot.pointee.session.withFlow(from: side) {
                     ring.append(buffer, count: count, to: &$0.queue)
@@ -64,7 +67,8 @@ extension Worker where Ring: ~Copyable {
             // be on its way.
             let isFalseEnd =
                 slot.pointee.session.distrustsEnd(of: side)
-                || slot.pointee.session.flow(from: side.other).isSendInFlight && ring.isDead(slot.pointee.socket(side))
+                || slot.pointee.session.flow(from: side.other).isSendInFlight && !isUnix(side, slot)
+                    && ring.isDead(slot.pointee.socket(side))
             if isFalseEnd {
                 resetReceived(from: side, index)
             } else {
@@ -147,10 +151,17 @@ extension Worker where Ring: ~Copyable {
             case .none:
                 if hasSent && !mustLookAtSends && !slot.pointee.session.canLookAtSendsLater { mustLookAtSends = true }
                 return
+            case .preread:
+                preread(index)
+                guard slot.pointee.isOccupied else { return }
             case .send(let side):
                 hasSent = true
                 send(index, slot, to: side)
-            case .receive(let side, let byteLimit):
+            case .receive(let side, var byteLimit):
+                if slot.pointee.session.flow(from: side).isPaced {
+                    guard let credit = pacedCredit(index, slot, from: side, byteLimit) else { continue }
+                    byteLimit = credit
+                }
                 let isFirst = !slot.pointee.session.flow(from: side).hasReceived
                 slot.pointee.session.withFlow(from: side) { $0.receiveSubmitted() }
                 ring.prepareReceive(

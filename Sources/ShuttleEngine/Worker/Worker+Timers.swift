@@ -9,6 +9,10 @@ extension Worker where Ring: ~Copyable {
 
     mutating func expireTimers() {
         while let index = timers.expire(at: now) {
+            guard Int(index) < sessions.capacity else {
+                datagramTimerExpired(index &- UInt32(truncatingIfNeeded: sessions.capacity))
+                continue
+            }
             guard sessions[index].pointee.isOccupied else { continue }
             timerExpired(index)
         }
@@ -21,15 +25,21 @@ extension Worker where Ring: ~Copyable {
             break
         case .connecting:
             if slot.pointee.session.isQueued { return queueTimedOut(index) }
+            if slot.pointee.session.isDelayed { return tokenCame(index) }
+            if slot.pointee.session.isPrereading { return prereadTimedOut(index) }
+            if slot.pointee.upstream < 0 { return connectAgain(index) }
             guard slot.pointee.session.isConnectInFlight, !slot.pointee.hasConnectTimedOut else { return }
             slot.pointee.hasConnectTimedOut = true
             ring.prepareCancel(OperationTag(.connect, slot: index, generation: slot.pointee.generation))
         case .established:
+            if slot.pointee.session.isHeld { noteHeld(slot) }
             if slot.pointee.flushDeadline != 0 {
                 pollFlush(index, slot)
             } else {
                 scheduleIdleCheck(index)
             }
+            // Both have set the timer anew.
+            if slot.pointee.session.isHeld, slot.pointee.session.phase == .established { resumePaced(index, slot) }
         }
     }
 
@@ -68,8 +78,8 @@ extension Worker where Ring: ~Copyable {
         let deadline = slot.pointee.keepaliveDeadline
         guard now >= deadline else { return deadline }
         slot.pointee.keepaliveDeadline = .max
-        ring.keepAlive(slot.pointee.downstream, slot.pointee.timeouts.keepalive)
-        ring.keepAlive(slot.pointee.upstream, slot.pointee.timeouts.keepalive)
+        if !isUnix(.downstream, slot) { ring.keepAlive(slot.pointee.downstream, slot.pointee.timeouts.keepalive) }
+        if !isUnix(.upstream, slot) { ring.keepAlive(slot.pointee.upstream, slot.pointee.timeouts.keepalive) }
         return .max
     }
 
@@ -102,14 +112,17 @@ extension Worker where Ring: ~Copyable {
     /// What the kernel says of a side's output, noted in its clock.
     private func look(_ side: Side, _ slot: UnsafeMutablePointer<SessionSlot>) -> IdleClock {
         let socket = slot.pointee.socket(side)
+        let isUnix = isUnix(side, slot)
+        // What a unix socket has taken its peer's kernel has.
         let isPending =
-            slot.pointee.session.flow(from: side.other).isOutputPending || ring.unacknowledgedBytes(socket) > 0
+            slot.pointee.session.flow(from: side.other).isOutputPending
+            || !isUnix && ring.unacknowledgedBytes(socket) > 0
         var clock = side == .downstream ? slot.pointee.downstreamClock : slot.pointee.upstreamClock
         clock.look(
             now: now,
             pendingOutput: isPending,
-            acknowledgedNow: ring.acknowledgedBytes(socket),
-            sentAge: ring.millisecondsSinceSent(socket)
+            acknowledgedNow: progress(of: side, slot),
+            sentAge: isUnix ? 0 : ring.millisecondsSinceSent(socket)
         )
         if side == .downstream {
             slot.pointee.downstreamClock = clock
@@ -151,9 +164,13 @@ extension Worker where Ring: ~Copyable {
         // One that is dead itself acknowledges nothing, and nothing else would tell. Where nobody has reset, the other
         // side may still be owed something.
         let isAwaited = slot.pointee.session.isAwaitingFlush
+        // What is held back cannot be taken yet.
+        if slot.pointee.session.isHeld { slot.pointee.flushDeadline = now &+ Self.flushStallMilliseconds }
         let isDone =
-            isAwaited && ring.unacknowledgedBytes(socket) == 0
-            || ring.isDead(socket) && (isAwaited || slot.pointee.session.resetBy != nil)
+            isUnix(side, slot)
+            ? isAwaited
+            : isAwaited && ring.unacknowledgedBytes(socket) == 0
+                || ring.isDead(socket) && (isAwaited || slot.pointee.session.resetBy != nil)
         if isDone || now >= slot.pointee.flushDeadline {
             slot.pointee.session.flushed()
             return touch(index)
@@ -172,8 +189,15 @@ extension Worker where Ring: ~Copyable {
 
     /// A count that grows with what is taken; where nobody has reset, both sides are still to take something.
     private func flushProgress(_ slot: UnsafeMutablePointer<SessionSlot>, of side: Side) -> UInt64 {
-        let acknowledged = ring.acknowledgedBytes(slot.pointee.socket(side))
-        guard slot.pointee.session.resetBy == nil else { return acknowledged }
-        return acknowledged &+ ring.acknowledgedBytes(slot.pointee.socket(side.other))
+        let progress = progress(of: side, slot)
+        guard slot.pointee.session.resetBy == nil else { return progress }
+        return progress &+ self.progress(of: side.other, slot)
+    }
+
+    /// A number that changes when a side takes some of what was sent to it. Of a unix socket none is counted: while a send
+    /// to it waits, what its peer has not read changes only when it reads.
+    private func progress(of side: Side, _ slot: UnsafeMutablePointer<SessionSlot>) -> UInt64 {
+        let socket = slot.pointee.socket(side)
+        return isUnix(side, slot) ? UInt64(ring.unacknowledgedBytes(socket)) : ring.acknowledgedBytes(socket)
     }
 }

@@ -1,4 +1,5 @@
 // Owns finding the ends of connections that an armed receive has not reported. Leaves to others: what an end leads to.
+// The time of the next look is shared with the queues, which wait for rests of backends to end (Worker+Queue).
 //
 // Linux loses them: a multishot receive that takes bytes may not be told again of a reset, or of an end on a unix socket,
 // that came together with them (decision 5). A new receive sees it.
@@ -19,11 +20,22 @@ extension Worker where Ring: ~Copyable {
     private mutating func putOnWatch(_ index: UInt32, _ slot: UnsafeMutablePointer<SessionSlot>) {
         slot.pointee.nextWatched = watchedHead
         watchedHead = index
-        if watchAt == .max { watchAt = now &+ Self.silenceMilliseconds }
+        if watchAt == .max {
+            watchAt = now &+ Self.silenceMilliseconds
+            lookAt = min(lookAt, watchAt)
+        }
+    }
+
+    /// Does whatever is to be done at a time without a session's timer.
+    mutating func look() {
+        lookAt = .max
+        if watchAt <= now { lookForEnds() }
+        if restEndsAt <= now { callThoseWhoWaitForRests() }
+        lookAt = min(watchAt, restEndsAt)
     }
 
     /// Asks the sockets of those that have fallen silent, once: what happens after that wakes their receives.
-    mutating func lookForEnds() {
+    private mutating func lookForEnds() {
         var next = watchedHead
         watchedHead = SessionTable.none
         watchAt = .max

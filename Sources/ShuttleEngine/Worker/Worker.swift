@@ -17,9 +17,12 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
     /// Of all workers, by their indices.
     let links: UnsafeBufferPointer<UnsafeMutablePointer<WorkerLink>>
     var sessions: SessionTable
+    /// Of connections by their slots, and behind those of datagram sessions by theirs.
     var timers: TimerWheel
     /// At the indices that snapshots use.
     var listeners = ListenerTable()
+    /// Everything about UDP.
+    var datagrams: DatagramSessions
     var view: UnsafePointer<SnapshotView>?
     /// Milliseconds, read once per turn.
     var now: UInt64
@@ -36,17 +39,36 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
     // Slots that are looked at for ends that their receives have missed, and when.
     var watchedHead = SessionTable.none
     var watchAt = UInt64.max
+    // When a backend that rests may be tried by those who wait.
+    var restEndsAt = UInt64.max
+    // The earlier of the two.
+    var lookAt = UInt64.max
     // Sessions that wait for buffers, first come first served.
     var starvedHead = SessionTable.none
     var starvedTail = SessionTable.none
     // Sessions that wait in queues of their services.
     var queuedHead = SessionTable.none
-    /// Those of them whose clients are received from.
+    // Sessions that wait for the rate limits of their services, in the order of their arrival.
+    var delayedHead = SessionTable.none
+    var delayedTail = SessionTable.none
+    /// Those of both whose clients are received from.
     var queuedReceivers = 0
+    // Sessions that hold a buffer while they are preread, those that have held it for longest first.
+    var holdingHead = SessionTable.none
+    var holdingTail = SessionTable.none
+    var holdingCount = 0
     /// Workers whose sessions were called and that must be told.
     var workersToWake = WorkerSet()
     /// Listeners that take their accept back before the epoch can be acknowledged.
     var listenersLettingGo = 0
+    /// The head of the list of listeners that the kernel is to be told of, also before.
+    var changedListeners = ListenerTable.none
+    /// Listeners that the kernel is told of in a turn. It takes several microseconds for the first accept on a socket: a
+    /// change of thousands of services must not keep sessions waiting for tens of milliseconds. One of a few is done in
+    /// the turn that adopts it. Tests have it smaller.
+    var listenersPerTurn = 16
+    /// Whether what a snapshot asks for is not done yet: one look for each turn in which it is.
+    var isFollowing = false
     var pausedListeners = 0
     /// Paused listeners try again then even when nothing was freed here.
     var acceptRetryAt: UInt64 = 0
@@ -69,13 +91,17 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
     ) {
         let time = ring.nowNanoseconds()
         let now = time / 1_000_000
-        guard let sessions = SessionTable(capacity: sessionCapacity) else { return nil }
+        guard let sessions = SessionTable(capacity: sessionCapacity),
+            let datagrams = DatagramSessions(
+                capacity: sessionCapacity, seed: SplitMix.mixed(time ^ UInt64(index) << 32))
+        else { return nil }
         self.ring = ring
         self.index = index
         self.link = link
         self.links = links
         self.sessions = sessions
-        timers = TimerWheel(capacity: sessionCapacity, now: now)
+        timers = TimerWheel(capacity: sessionCapacity + datagrams.table.capacity, now: now)
+        self.datagrams = datagrams
         self.now = now
         turnStart = time
         self.splicePolicy = splicePolicy
@@ -95,7 +121,7 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
             adopt()
         }
         obeyCommands()
-        if drainSweep.isUnderWay { continueDrainSweep() }
+        if isFollowing { continueFollowing() }
         sendsAtOnce = 0
         // A turn that waits for many looks at its sends with them.
         mustLookAtSends = waits.batch != .first
@@ -106,10 +132,10 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
         advanceDirty()
         resumeAccepting()
         wakeOthers()
-        if isStopping && isIdle { return false }
+        if isStopping && isIdle() { return false }
         let connecting = takeConnecting()
         let batch = mustLookAtSends ? waits.batch : .first(beside: sendsAtOnce)
-        var deadline = nextDeadline
+        var deadline = findDeadline()
         let isDue =
             deadline.map { $0 <= now } ?? false || !link.pointee.calls.isEmpty
         if !mustLookAtSends, sendsAtOnce > 0 {
@@ -124,26 +150,29 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
         waits.record(handleCompletions(), elapsed: time &- turnStart)
         turnStart = time
         takeCalls()
-        if watchAt <= now { lookForEnds() }
+        if lookAt <= now { look() }
         expireTimers()
         startConnects(connecting)
         return true
     }
 
-    private var isIdle: Bool {
-        guard sessions.count == 0 else { return false }
+    /// Asked at the end only; apart, so that the loop is not the larger for it.
+    @inline(never)
+    private mutating func isIdle() -> Bool {
+        guard sessions.count == 0, datagrams.isIdle else { return false }
         for place in listeners.indices where listeners[place].pointee.isAcceptArmed { return false }
         return true
     }
 
-    private var nextDeadline: UInt64? {
+    /// Not a property: for one the whole worker would be copied, as it is not asked by reference.
+    private mutating func findDeadline() -> UInt64? {
         var deadline = timers.nextDeadline
         if !workersToWake.isEmpty { deadline = min(deadline ?? .max, now &+ 1) }
         if pausedListeners > 0 { deadline = min(deadline ?? .max, acceptRetryAt) }
         // Those that were let go on first need not have taken the buffers there are.
         if starvedHead != SessionTable.none, ring.freeBufferCount > 0 { deadline = now }
-        if drainSweep.isUnderWay { deadline = now }
-        if watchAt != .max { deadline = min(deadline ?? .max, watchAt) }
+        if isFollowing { deadline = now }
+        if lookAt != .max { deadline = min(deadline ?? .max, lookAt) }
         return deadline
     }
 
@@ -157,11 +186,13 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
         if commands & WorkerLink.stopCommand != 0, !isStopping {
             isStopping = true
             letGoOfListeners()
+            letGoOfDatagramListeners()
         }
         // A cut lasts: what is accepted after it ends as well.
-        if !hasCut || sessions.count > 0 {
+        if !hasCut || sessions.count > 0 || datagrams.table.liveCount > 0 {
             hasCut = true
             cutSessions()
+            cutDatagramSessions()
         }
     }
 
@@ -189,6 +220,8 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
         case .deadline: ring.deadlineCame()
         // A descriptor closed twice may be somebody else's the second time.
         case .close: precondition(completion.result != -EBADF, "a closed descriptor was closed")
+        case .receiveFromClients: clientDatagramCompleted(completion)
+        case .receiveFromBackend: backendDatagramCompleted(completion)
         case .cancel, nil: break
         }
     }

@@ -9,10 +9,16 @@ struct WorkerListener {
     var isAcceptArmed = false
     /// Not accepting until a descriptor or a slot is free again.
     var isPaused = false
+    /// On the list of those of which the kernel is still to be told what has become of them.
+    var isChanged = false
+    var nextChanged = ListenerTable.none
 }
 
 /// Listeners by place. Raw memory, since an array would ask at every use whether it is shared.
 struct ListenerTable: ~Copyable {
+    /// No place.
+    static let none = UInt32.max
+
     private var places: UnsafeMutablePointer<WorkerListener>
     private var capacity = 16
     private(set) var count = 0
@@ -33,14 +39,15 @@ struct ListenerTable: ~Copyable {
         return places + index
     }
 
-    /// Adds empty places up to `newCount`; pointers from before are void then.
+    /// Adds empty places up to `newCount`; pointers from before are void then. There is room for as many again, which takes
+    /// no memory until it is used: the service after thousands of the start does not have all of them moved.
     mutating func grow(to newCount: Int) {
         if newCount > capacity {
-            let larger = UnsafeMutablePointer<WorkerListener>.allocate(capacity: max(newCount, capacity * 2))
+            capacity = newCount * 2
+            let larger = UnsafeMutablePointer<WorkerListener>.allocate(capacity: capacity)
             larger.moveInitialize(from: places, count: count)
             places.deallocate()
             places = larger
-            capacity = max(newCount, capacity * 2)
         }
         while count < newCount {
             (places + count).initialize(to: WorkerListener())

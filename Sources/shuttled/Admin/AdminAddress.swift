@@ -12,8 +12,8 @@ enum AdminAddress: Equatable, Sendable, CustomStringConvertible {
 
     static let standard = AdminAddress.tcp(.host("127.0.0.1", port: 9090))
 
-    /// Longest path of a unix socket: `sockaddr_un` has 108 bytes and the last one is a zero.
-    static let pathLengthMax = 107
+    /// Longest path of a unix socket.
+    static let pathLengthMax = UnixAddress.lengthMax
 
     /// Why a text is not an admin address; the description is for people and names text and remedy.
     struct ParsingError: Error, Equatable, CustomStringConvertible {

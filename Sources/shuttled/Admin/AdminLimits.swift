@@ -41,6 +41,19 @@ struct AdminLimits: Sendable {
     /// Pause after an accept that failed for want of descriptors or memory: trying at once would spin.
     var acceptRetryInterval: TimeAmount = .milliseconds(100)
 
+    /// Requests at the same time that wait for something to come about: with the others that take long they leave
+    /// connections for those that do not.
+    var waitersMax = 24
+    /// How long a request may wait, and does where it says nothing.
+    var waitTimeoutMax: TimeAmount = .hours(1)
+    var waitTimeout: TimeAmount = .seconds(60)
+
+    /// Streams of events at the same time.
+    var eventStreamsMax = 16
+    /// After such a silence a stream shows that it is there: what lies between closes connections that say nothing, often
+    /// after 60 s.
+    var eventKeepAlive: TimeAmount = .seconds(15)
+
     /// Of one header field, and of the request line.
     var headerFieldBytesMax = 8 * 1024
     /// Of all of them together.

@@ -1,5 +1,5 @@
 // Owns the admin endpoint's listening socket from its opening on: binding it before anything else runs, so that a start
-// that cannot succeed ends at once, and the socket file with its access mode.
+// that cannot succeed ends at once.
 // Leaves to others: accepting (AdminServer), and the exit codes (Shuttled).
 
 import Glibc
@@ -21,12 +21,43 @@ struct AdminListenFailure: Error, CustomStringConvertible {
     var description: String
 }
 
+extension AdminListenFailure {
+    /// Of a unix socket.
+    fileprivate init(_ error: ListenError, at path: String) {
+        let intro = "cannot listen on unix:\(path) for the admin API"
+        if error.step == .occupied {
+            self.init(
+                cause: .occupied,
+                description:
+                    "\(intro): there is a file which is not a socket; move it away or choose another path with -http"
+            )
+        } else if error == ListenError(.listen, EADDRINUSE) {
+            self.init(
+                cause: .occupied,
+                description: "\(intro): another program listens there; stop it or choose another path with -http"
+            )
+        } else {
+            let remedy =
+                switch error.code {
+                case ENOENT, ENOTDIR: "; create its folder first"
+                case EACCES, EPERM: "; this user may not write to its folder"
+                case EROFS: "; choose a path on a file system that can be written to"
+                default: ""
+                }
+            self.init(
+                cause: .system(error.code), description: "\(intro): \(String(cString: strerror(error.code)))\(remedy)")
+        }
+    }
+}
+
 /// A socket that is bound and listening: clients that come before the server runs wait.
 final class AdminListener: Sendable {
     /// Where it listens: `127.0.0.1:9090` with the port that port 0 became, or `unix:/path`.
     let boundAddress: String
     /// As it was asked for.
     let address: AdminAddress
+    /// Whether other machines can reach it.
+    var isOpenToOthers: Bool { (try? AdminAddress(parsing: boundAddress))?.isLoopbackForSure == false }
 
     private let descriptor: Int32
     private let socketFile: UnixSocketFile?
@@ -35,9 +66,10 @@ final class AdminListener: Sendable {
 
     /// Binds and listens. Clients beyond `backlog` that were not accepted yet are turned away by the kernel.
     ///
-    /// Addresses that others can reach are refused unless `allowsOtherHosts`, also when a name turns out to be one.
+    /// Addresses that others can reach are refused unless `allowsOtherHosts`, also when a name turns out to be one. The file
+    /// of a unix socket has the permissions `mode`.
     init(
-        opening address: AdminAddress, allowsOtherHosts: Bool = false, backlog: Int32 = 256
+        opening address: AdminAddress, allowsOtherHosts: Bool = false, mode: UInt32 = 0o600, backlog: Int32 = 256
     ) throws(AdminListenFailure) {
         self.address = address
         switch address {
@@ -47,9 +79,13 @@ final class AdminListener: Sendable {
             )
             socketFile = nil
         case .unix(let path):
-            let file = UnixSocketFile(path: path)
-            descriptor = try file.open(backlog: backlog)
-            socketFile = file
+            do throws(ListenError) {
+                (socketFile, descriptor) = try UnixSocketFile.listen(
+                    at: path, SocketFileAccess(mode: mode), backlog: backlog, isNonBlocking: true
+                )
+            } catch {
+                throw AdminListenFailure(error, at: path)
+            }
             boundAddress = "unix:\(path)"
         }
     }
@@ -88,7 +124,8 @@ final class AdminListener: Sendable {
                     cause: .notAllowed,
                     description: "cannot listen on \(endpoint) for the admin API: "
                         + "\(describe(candidate, port: endpoint.port)) can be reached from other machines, and there are "
-                        + "no tokens to keep them out; use 127.0.0.1, [::1] or a unix socket"
+                        + "no tokens to keep them out; name a file of tokens by -token-file, or use 127.0.0.1, [::1] or a "
+                        + "unix socket"
                 )
                 continue
             }

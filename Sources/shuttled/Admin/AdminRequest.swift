@@ -13,6 +13,8 @@ struct AdminRequest: Sendable {
     let parameters: [(name: String, value: String)]
     /// Who asks, for the log: an address, or `unix` with the process where the system knows it.
     let peer: String
+    /// Who that is by name, and what they may do; nil where there are no tokens.
+    let caller: Caller?
     let limits: AdminLimits
     /// Called before a body is read: its sender may be waiting to be asked for it.
     let announceBody: @Sendable () -> Void
@@ -28,8 +30,8 @@ struct AdminRequest: Sendable {
 
     /// Makes the change that the body describes.
     func change(_ control: any AdminControl, max bytesMax: Int, decode: @escaping Decoder) async throws -> Response {
-        try checkSupported()
-        if let refusal = ContentRules.typeRefusal(head.headerFields) {
+        let condition = try checkedCondition()
+        if let refusal = ContentRules.typeRefusal(head.headerFields, method: head.method) {
             throw refusal
         }
         let bytes = try await readBody(max: bytesMax)
@@ -41,15 +43,15 @@ struct AdminRequest: Sendable {
         } catch {
             throw ProblemDetails(error)
         }
-        return try await apply(decoded, to: control)
+        return try await apply(decoded, if: condition, to: control)
     }
 
     /// Makes a change that needs no body. One that comes is read before: the change may take longer than its sender may
     /// pause, and would be made while its answer says that it came too slowly.
     func change(_ control: any AdminControl, to change: ConfigurationChange) async throws -> Response {
-        try checkSupported()
+        let condition = try checkedCondition()
         _ = try await readBody(max: limits.objectBytesMax)
-        return try await apply(DecodedChange(change: change), to: control)
+        return try await apply(DecodedChange(change: change), if: condition, to: control)
     }
 
     private func readBody(max bytesMax: Int) async throws -> [UInt8] {
@@ -61,39 +63,82 @@ struct AdminRequest: Sendable {
         return try await RequestBodyReader.bytes(of: body, declaredLength: declared, max: bytesMax)
     }
 
-    private func apply(_ decoded: DecodedChange, to control: any AdminControl) async throws -> Response {
-        let origin = ChangeOrigin(
-            peer: peer, request: "\(head.method.rawValue) \(head.path ?? "")", pointerPrefix: decoded.pointerPrefix
-        )
-        let configuration: [ServiceConfiguration]
+    private func apply(
+        _ decoded: DecodedChange, if condition: ChangeCondition, to control: any AdminControl
+    ) async throws -> Response {
+        let parameters = try ChangeParameters(parameters)
+        var origin = origin
+        origin.pointerPrefix = decoded.pointerPrefix
+        origin.confirmWithin = parameters.confirmWithin
+        if parameters.isDryRun {
+            do throws(ChangeRefusal) {
+                return await .preview(
+                    try await control.preview(decoded.change, origin: origin, if: condition), of: decoded.change
+                )
+            } catch {
+                throw ProblemDetails(error)
+            }
+        }
+        let live: LiveConfiguration
         do throws(ChangeRefusal) {
-            configuration = try await control.apply(decoded.change, origin: origin)
+            live = try await control.apply(decoded.change, origin: origin, if: condition)
         } catch {
             throw ProblemDetails(error)
         }
-        if Preferences(head.headerFields).wantsMinimalReturn {
-            return .noContent(headers: [HTTPFields.Element.Name("Preference-Applied")!: "return=minimal"])
-        }
-        return await .configuration(configuration)
+        return await answer(live, of: decoded.change.part)
     }
 
-    /// Refuses what would make the change another one if it were understood: a dry run, a condition. Passing over it
-    /// would change what the client did not want changed.
-    private func checkSupported() throws(ProblemDetails) {
+    /// Who makes this request.
+    private var origin: ChangeOrigin {
+        ChangeOrigin(peer: peer, request: "\(head.method.rawValue) \(head.path ?? "")", caller: caller)
+    }
+
+    /// The answer of a change that was made.
+    private func answer(_ live: LiveConfiguration, of part: ConfigurationPart) async -> Response {
+        // What was removed is at no version any more.
+        var headers = live.versions.tag(of: part)?.headers ?? [:]
+        if let pending = live.pending {
+            headers[ConfirmationResource.idField] = "\(pending.id)"
+            headers[ConfirmationResource.untilField] = Timestamp.text(milliseconds: pending.untilMilliseconds)
+        }
+        if Preferences(head.headerFields).wantsMinimalReturn {
+            headers[HTTPFields.Element.Name("Preference-Applied")!] = "return=minimal"
+            return .noContent(headers: headers)
+        }
+        return await .configuration(live.services, headers: headers)
+    }
+
+    /// Decides about a change that was made before: like a change it has no body and is answered with the configuration.
+    func decide(
+        _ decide: @Sendable (ChangeOrigin, ChangeCondition) async throws(ChangeRefusal) -> LiveConfiguration
+    ) async throws -> Response {
         if let parameter = parameters.first {
             throw ProblemDetails(
                 .unsupportedParameter,
-                "the query has \(Quoted(parameter.name)), and changes take no parameters; remove it. "
-                    + "Nothing was changed"
+                "the query has \(Quoted(parameter.name)), and nothing is asked here; remove it. Nothing was changed"
             )
         }
-        let conditions: [HTTPFields.Element.Name] = [.ifMatch, .ifNoneMatch, .ifUnmodifiedSince]
-        for condition in conditions where head.headerFields[condition] != nil {
+        let condition = try checkedCondition()
+        _ = try await readBody(max: limits.objectBytesMax)
+        do throws(ChangeRefusal) {
+            return await answer(try await decide(origin, condition), of: .whole)
+        } catch {
+            throw ProblemDetails(error)
+        }
+    }
+
+    /// The condition of a change. Refuses what would make the change another one if it were understood: passing over it
+    /// would change what the client did not want changed.
+    private func checkedCondition() throws(ProblemDetails) -> ChangeCondition {
+        _ = try ChangeParameters(parameters)
+        let condition = HTTPFields.Element.Name.ifUnmodifiedSince
+        guard head.headerFields[condition] == nil else {
             throw ProblemDetails(
                 .unsupportedParameter,
-                "the request has \(condition.rawName), and conditional changes are not supported; remove it. "
-                    + "Nothing was changed"
+                "the request has \(condition.rawName), and versions have no dates here; use If-Match with the ETag of "
+                    + "an answer. Nothing was changed"
             )
         }
+        return try ChangeCondition(head.headerFields)
     }
 }

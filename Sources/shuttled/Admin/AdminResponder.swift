@@ -10,25 +10,44 @@ import ShuttleEngine
 struct AdminResponder: Sendable {
     let control: any AdminControl
     let requestGuard: RequestGuard
+    let accessGuard: AccessGuard
     let limits: AdminLimits
+    private let places: LongAnswerPlaces
+    private let unauthorizedLog = UnauthorizedLog()
 
-    init(control: any AdminControl, hosts: AllowedHosts, limits: AdminLimits = AdminLimits()) {
+    /// Without `tokens` whoever reaches the endpoint may do everything.
+    init(
+        control: any AdminControl, hosts: AllowedHosts, tokens: AccessTokens? = nil, limits: AdminLimits = AdminLimits()
+    ) {
         self.control = control
         self.requestGuard = RequestGuard(hosts: hosts)
+        self.accessGuard = AccessGuard(tokens: tokens)
         self.limits = limits
+        self.places = LongAnswerPlaces(limits)
     }
+
+    /// Whether shuttled runs is no secret, and whoever restarts it when it does not has no token.
+    private static let openPath = "/livez"
+
+    /// Has the connection tell when its client leaves while an answer takes its time.
+    typealias Attend = @Sendable (ClientPresence, _ kind: LongAnswerKind) -> Void
 
     /// Answers one request that arrived at `local`. Throws only when the connection broke while the body was read:
     /// there is nobody left to answer then, or the connection has answered by itself.
     func respond(
-        to request: Request, arrivedAt local: NIOCore.SocketAddress?, from peer: String, logger: Logger,
-        announceBody: @escaping @Sendable () -> Void
+        to request: Request, arrivedAt local: NIOCore.SocketAddress?, from peer: AdminPeer, logger: Logger,
+        announceBody: @escaping @Sendable () -> Void, attend: @escaping Attend
     ) async throws -> Response {
         var response: Response
         do {
-            response = try await answer(to: request, arrivedAt: local, from: peer, announceBody: announceBody)
+            response = try await answer(
+                to: request, arrivedAt: local, from: peer, logger: logger, announceBody: announceBody, attend: attend
+            )
         } catch let problem as ProblemDetails {
             logger.debug("request refused", metadata: ["problem": "\(problem.kind)", "detail": "\(problem.detail)"])
+            if problem.kind == .unauthorized {
+                unauthorizedLog.note(from: peer, logger: logger)
+            }
             response = problem.response
         }
         if request.method == .head {
@@ -46,18 +65,25 @@ struct AdminResponder: Sendable {
     }
 
     private func answer(
-        to request: Request, arrivedAt local: NIOCore.SocketAddress?, from peer: String,
-        announceBody: @escaping @Sendable () -> Void
+        to request: Request, arrivedAt local: NIOCore.SocketAddress?, from peer: AdminPeer, logger: Logger,
+        announceBody: @escaping @Sendable () -> Void, attend: @escaping Attend
     ) async throws -> Response {
         if let refusal = requestGuard.refusal(of: request.head, arrivedAt: local) {
             throw refusal
         }
         let target = RequestTarget(request.head.path ?? "")
+        // First of all: whoever is not let in does not learn what there is.
+        let entry = target.path == AdminResponder.openPath ? nil : try accessGuard.entry(for: request.head, from: peer)
         let route = try AdminRoute(path: target.path)
         try route.check(method: request.method)
+        try accessGuard.check(entry, route, request.method)
+        let attend: Attend = { presence, kind in
+            attend(presence, kind)
+            accessGuard.attend(presence, of: entry)
+        }
         let admitted = AdminRequest(
-            head: request.head, body: request.body, parameters: target.parameters, peer: peer, limits: limits,
-            announceBody: announceBody
+            head: request.head, body: request.body, parameters: target.parameters, peer: peer.description,
+            caller: entry?.caller, limits: limits, announceBody: announceBody
         )
         switch route {
         case .statistics:
@@ -66,14 +92,41 @@ struct AdminResponder: Sendable {
             return await RingsResource(control: control).get()
         case .configuration:
             let resource = ConfigurationResource(control: control)
-            return isRead(request) ? await resource.get() : try await resource.put(admitted)
+            return isRead(request) ? try await resource.get(admitted) : try await resource.put(admitted)
         case .health(let probe):
             let isVerbose = target.parameters.contains { $0.name == "verbose" }
             return await HealthResource(control: control).get(probe, isVerbose: isVerbose)
+        case .description:
+            return try DescriptionResource.get(admitted)
+        case .history:
+            return try await HistoryResource(control: control).list(admitted)
+        case .historyEntry(let id):
+            return try await HistoryResource(control: control).get(id, admitted)
+        case .historyRestore(let id):
+            return try await HistoryResource(control: control).restore(id, admitted)
+        case .confirmations:
+            return try await ConfirmationResource(control: control).list(admitted)
+        case .confirmation(let id):
+            let resource = ConfirmationResource(control: control)
+            switch request.method {
+            case .post: return try await resource.confirm(id, admitted)
+            case .delete: return try await resource.revert(id, admitted)
+            default: return try await resource.get(id, admitted)
+            }
+        case .serviceConfiguration(let name):
+            return try await ServiceResource(control: control, name: name).getConfiguration(admitted)
+        case .backendConfiguration(let service, let name):
+            return try await BackendResource(control: control, service: service, name: name)
+                .getConfiguration(admitted)
+        case .events:
+            return try EventsResource(control: control, places: places).get(admitted, attend, logger)
+        case .serviceWait(let name):
+            return try await WaitResource(control: control, places: places, service: name).get(admitted, attend)
         case .service(let name):
             let resource = ServiceResource(control: control, name: name)
             switch request.method {
             case .delete: return try await resource.delete(admitted)
+            case .patch: return try await resource.patch(admitted)
             case _ where isRead(request): return try await resource.get()
             default: return try await resource.put(admitted)
             }
@@ -81,6 +134,7 @@ struct AdminResponder: Sendable {
             let resource = BackendResource(control: control, service: service, name: name)
             switch request.method {
             case .delete: return try await resource.delete(admitted)
+            case .patch: return try await resource.patch(admitted)
             case _ where isRead(request): return try await resource.get()
             default: return try await resource.put(admitted)
             }

@@ -11,20 +11,44 @@ enum AdminRoute: Equatable, Sendable {
     /// `/config` and `/_config`: the whole configuration.
     case configuration
     case health(HealthProbe)
+    /// `/openapi.json`: all of this, described.
+    case description
     /// `/v1/rings`: what each ring has done.
     case rings
+    /// `/v1/history`: the changes that were made.
+    case history
+    /// `/v1/history/{id}`: one of them.
+    case historyEntry(String)
+    /// `/v1/history/{id}/restore`: making the configuration what it was after it.
+    case historyRestore(String)
+    /// `/v1/confirm`: the change that waits to be confirmed.
+    case confirmations
+    /// `/v1/confirm/{id}`: it, where it is that one.
+    case confirmation(String)
+    /// `/v1/services/{service}`: its configuration alone.
+    case serviceConfiguration(String)
+    /// `/v1/services/{service}/backends/{backend}`: its configuration alone.
+    case backendConfiguration(service: String, name: String)
+    /// `/v1/events`: what happens, as it happens.
+    case events
+    /// `/v1/services/{service}/wait`: waits for something to come about in it.
+    case serviceWait(String)
     /// `/{service}`
     case service(String)
     /// `/{service}/{backend}`
     case backend(service: String, name: String)
 
     /// Every method that is served anywhere.
-    static let everyMethod: [HTTPRequest.Method] = [.get, .head, .put, .post, .delete]
+    static let everyMethod: [HTTPRequest.Method] = [.get, .head, .put, .post, .patch, .delete]
 
     /// The methods that are served, in the order `Allow` lists them. `HEAD` goes where `GET` goes.
     var methods: [HTTPRequest.Method] {
         switch self {
-        case .statistics, .health, .rings: return [.get, .head]
+        case .statistics, .health, .description, .rings, .serviceConfiguration, .backendConfiguration, .serviceWait,
+            .events, .history, .historyEntry, .confirmations:
+            return [.get, .head]
+        case .confirmation: return [.get, .head, .post, .delete]
+        case .historyRestore: return [.post]
         case .configuration: return [.get, .head, .put]
         case .service, .backend: return AdminRoute.everyMethod
         }
@@ -73,7 +97,18 @@ enum AdminRoute: Equatable, Sendable {
             switch segments {
             case ["config"], ["_config"]: route = .configuration
             case ["_stats"]: route = .statistics
+            case ["openapi.json"]: route = .description
             case ["v1", "rings"]: route = .rings
+            case ["v1", "events"]: route = .events
+            case ["v1", "history"]: route = .history
+            case ["v1", "history", segments.last]: route = .historyEntry(segments[2])
+            case ["v1", "history", segments.dropFirst(2).first, "restore"]: route = .historyRestore(segments[2])
+            case ["v1", "confirm"]: route = .confirmations
+            case ["v1", "confirm", segments.last]: route = .confirmation(segments[2])
+            case ["v1", "services", segments.last]: route = .serviceConfiguration(segments[2])
+            case ["v1", "services", segments.dropFirst(2).first, "backends", segments.last]:
+                route = .backendConfiguration(service: segments[2], name: segments[4])
+            case ["v1", "services", segments.dropFirst(2).first, "wait"]: route = .serviceWait(segments[2])
             case [first]: route = HealthProbe(rawValue: first).map { .health($0) }
             default: route = nil
             }

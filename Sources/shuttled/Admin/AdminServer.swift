@@ -140,31 +140,18 @@ struct AdminServer: Service {
     ) async throws {
         var logger = logger
         logger[metadataKey: "request"] = "\(RequestID())"
-        let peer = await AdminServer.peer(of: channel)
+        let peer = await AdminPeer.of(channel, withGroups: responder.accessGuard.asksForGroups)
         var response = try await responder.respond(
-            to: request, arrivedAt: channel.localAddress, from: peer, logger: logger
-        ) {
-            channel.triggerUserOutboundEvent(ConnectionHandler.Event.bodyWanted, promise: nil)
-        }
+            to: request, arrivedAt: channel.localAddress, from: peer, logger: logger,
+            announceBody: { channel.triggerUserOutboundEvent(ConnectionHandler.Event.bodyWanted, promise: nil) },
+            attend: { presence, kind in
+                // Fails where there is no connection any more.
+                channel.triggerUserOutboundEvent(ConnectionHandler.Event.answerTakesLong(presence, kind))
+                    .whenFailure { _ in presence.end(.left) }
+            }
+        )
         response.headers[.date] = HTTPDate.now()
         try await writer.write(response: response.head, body: response.body)
-    }
-
-    /// `struct ucred`, which the C library hides.
-    private struct PeerCredentials: Sendable {
-        var process: pid_t = 0
-        var user: uid_t = 0
-        var group: gid_t = 0
-    }
-
-    private static func peer(of channel: any Channel) async -> String {
-        if let address = channel.remoteAddress, let host = address.ipAddress, let port = address.port {
-            return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
-        }
-        let credentials =
-            try? await (channel as? any SocketOptionProvider)?
-            .unsafeGetSocketOption(level: .socket, name: .init(rawValue: SO_PEERCRED)).get() as PeerCredentials?
-        return credentials.map { "unix (pid \($0.process), uid \($0.user))" } ?? "unix"
     }
 }
 

@@ -8,8 +8,12 @@ struct ConfigurationResource: Sendable {
     let control: any AdminControl
 
     /// In a form that can be saved and used as a configuration file unchanged.
-    func get() async -> Response {
-        await .configuration(await control.configuration())
+    func get(_ request: AdminRequest) async throws -> Response {
+        let live = await control.configuration()
+        let tag = live.versions.tag(of: .whole)
+        return try await request.read(tag) {
+            await .configuration(live.services, headers: tag?.headers ?? [:])
+        }
     }
 
     func put(_ request: AdminRequest) async throws -> Response {
@@ -21,12 +25,7 @@ struct ConfigurationResource: Sendable {
     @Sendable private static func decode(
         _ bytes: [UInt8]
     ) throws(ConfigurationDecodingError) -> AdminRequest.DecodedChange {
-        let document: JSONDocument
-        do throws(JSONSyntaxError) {
-            document = try JSONDocument(parsing: bytes)
-        } catch {
-            throw ConfigurationDecodingError(error)
-        }
+        let document = try ConfigurationDecoder.document(parsing: bytes)
         return AdminRequest.DecodedChange(
             change: .replaceAll(try ConfigurationDecoder.services(from: document)),
             pointerPrefix: ConfigurationDecoder.servicesPointer(in: document)
@@ -36,10 +35,11 @@ struct ConfigurationResource: Sendable {
 
 extension Response {
     /// The whole configuration, as reading it and every change answer.
-    static func configuration(_ services: [ServiceConfiguration]) async -> Response {
+    static func configuration(_ services: [ServiceConfiguration], headers: HTTPFields) async -> Response {
         let count = services.reduce(services.count) { $0 + $1.backends.count }
         return .json(
-            await HeavyWork.run(isLong: count >= HeavyWork.objectsMin) { ConfigurationEncoder.bytes(of: services) }
+            await HeavyWork.run(isLong: count >= HeavyWork.objectsMin) { ConfigurationEncoder.bytes(of: services) },
+            headers: headers
         )
     }
 }

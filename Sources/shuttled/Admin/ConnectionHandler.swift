@@ -13,9 +13,12 @@ final class ConnectionHandler: ChannelDuplexHandler {
     typealias OutboundIn = HTTPServerResponsePart
     typealias OutboundOut = HTTPServerResponsePart
 
-    /// Sent down the pipeline when a request's body is about to be read.
+    /// Sent down the pipeline by those who answer.
     enum Event {
+        /// A request's body is about to be read.
         case bodyWanted
+        /// The answer may be long in coming, or in going; the presence is told when its client leaves.
+        case answerTakesLong(ClientPresence, LongAnswerKind)
     }
 
     /// The end of a body whose rest will not come, because the request has been refused.
@@ -41,6 +44,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private var isHTTP10 = false
     /// The client waits to be asked for the body.
     private var expectsContinue = false
+    /// Of the client whose answer takes long.
+    private var presence: ClientPresence?
 
     init(table: ConnectionTable, requestLine: RequestLineTap, limits: AdminLimits) {
         self.table = table
@@ -58,6 +63,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         timer?.cancel()
         timer = nil
         held.removeAll()
+        endPresence(.left)
         table.leave(self)
     }
 
@@ -142,6 +148,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
             }
             if state.phase == .answering {
                 held.append(.inputClosed)
+                // It may only have ended its side; but one that has gone looks the same, and keeps others waiting.
+                endPresence(.left)
                 return
             }
         }
@@ -220,6 +228,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     private func answerFlushed(context: ChannelHandlerContext) {
+        presence = nil
         guard state.answerFlushed(now: .now()) else {
             beginLingering(context: context)
             return
@@ -233,10 +242,18 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     func triggerUserOutboundEvent(context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?) {
-        guard case Event.bodyWanted? = event as? Event else {
+        switch event as? Event {
+        case .bodyWanted?:
+            askForBody(context: context, promise: promise)
+        case .answerTakesLong(let presence, let kind)?:
+            attend(presence, kind, context: context)
+            promise?.succeed()
+        case nil:
             context.triggerUserOutboundEvent(event, promise: promise)
-            return
         }
+    }
+
+    private func askForBody(context: ChannelHandlerContext, promise: EventLoopPromise<Void>?) {
         if expectsContinue, state.phase == .receiving, state.answer == .none {
             expectsContinue = false
             let head = HTTPResponseHead(version: .http1_1, status: .continue)
@@ -244,6 +261,26 @@ final class ConnectionHandler: ChannelDuplexHandler {
         } else {
             promise?.succeed()
         }
+    }
+
+    // MARK: Answers that take long
+
+    private func attend(_ presence: ClientPresence, _ kind: LongAnswerKind, context: ChannelHandlerContext) {
+        self.presence = presence
+        if kind == .stream {
+            state.answerStreams(now: .now())
+            schedule(context: context)
+        }
+        let hasLeft = held.contains { if case .inputClosed = $0 { true } else { false } }
+        if hasLeft || isAnsweredHere {
+            endPresence(.left)
+        } else if state.isStopping {
+            endPresence(.stopping)
+        }
+    }
+
+    private func endPresence(_ reason: ClientPresence.End) {
+        presence.take()?.end(reason)
     }
 
     // MARK: The end
@@ -335,7 +372,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
         let unsent = (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
         switch state.overdue(unsentBytes: unsent, now: .now()) {
         case nil: schedule(context: context)
-        case .close: abort(context: context)
+        case .close:
+            endPresence(.stalled)
+            abort(context: context)
         case .head: refuse(.headTimeout(state.limits), context: context)
         case .body: refuse(.bodyTimeout(state.limits), context: context)
         }
@@ -360,6 +399,7 @@ extension ConnectionHandler: TableMember {
         if state.stop(now: .now()) {
             abort(context: context)
         } else {
+            endPresence(.stopping)
             schedule(context: context)
         }
     }

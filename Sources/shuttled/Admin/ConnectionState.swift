@@ -38,7 +38,9 @@ struct ConnectionState {
     /// Whether the connection ends with the answer under way, or the next one.
     private(set) var isLast = false
     /// Whether the server has been asked to stop.
-    private var isStopping = false
+    private(set) var isStopping = false
+    /// Whether the answer under way has no end of its own: it goes on as long as its client takes it.
+    private var isStreaming = false
     /// Whether a request's header has ever been complete.
     private(set) var hasSpoken = false
     /// Whether a part of the header that is waited for has come.
@@ -49,6 +51,8 @@ struct ConnectionState {
     /// Since when nothing has moved: neither what comes in nor what goes out.
     private var lastProgress: NIODeadline
     private var answerBytes = 0
+    /// What the client had taken of a stream when it was last looked at.
+    private var takenBytes = 0
     private var answerDeadline = NIODeadline.distantFuture
     private var unsentBytes = 0
     private var droppedBytes = 0
@@ -78,6 +82,7 @@ struct ConnectionState {
         assert(phase == .waiting)
         phase = .receiving
         answer = .none
+        isStreaming = false
         hasSpoken = true
         hasPartOfHead = false
         isLast = isLast || !keepsAlive
@@ -120,6 +125,14 @@ struct ConnectionState {
         // Answered before it was complete: what still comes of it must not be taken for the next request.
         isLast = isLast || phase != .answering
         return isLast
+    }
+
+    /// The answer that comes is a stream. The connection ends with it.
+    mutating func answerStreams(now: NIODeadline) {
+        isStreaming = true
+        isLast = true
+        takenBytes = 0
+        lastProgress = now
     }
 
     mutating func answerGrew(_ bytes: Int) {
@@ -178,7 +191,7 @@ struct ConnectionState {
         if phase == .receiving {
             deadline = min(deadline, lastProgress + limits.bodyTimeout)
         }
-        if answer == .ended {
+        if answer == .ended || isStreaming {
             // How much of it has gone is only seen by looking.
             deadline = min(deadline, now + limits.stallTimeout)
         }
@@ -193,6 +206,15 @@ struct ConnectionState {
                 lastProgress = now
             }
             return now >= answerDeadline || now >= lastProgress + limits.answerTimeout ? .close : nil
+        }
+        if isStreaming, answer == .begun {
+            // It grows meanwhile: what counts is what has gone.
+            let taken = answerBytes - unsentBytes
+            if unsentBytes == 0 || taken > takenBytes {
+                lastProgress = now
+            }
+            takenBytes = taken
+            return now >= lastProgress + limits.answerTimeout ? .close : nil
         }
         switch phase {
         case .waiting:

@@ -10,7 +10,7 @@ enum ContentRules {
     ///
     /// A page of another site can send some types without asking first, JSON is not among them. Scripts that send none
     /// or the default of `curl -d` are let through, as long as no browser speaks, which would name its origin.
-    static func typeRefusal(_ fields: HTTPFields) -> ProblemDetails? {
+    static func typeRefusal(_ fields: HTTPFields, method: HTTPRequest.Method = .put) -> ProblemDetails? {
         for encoding in fields[values: .contentEncoding] where encoding.lowercased() != "identity" {
             return refusal("Content-Encoding is \(Quoted(encoding)); send the body as it is, not compressed")
         }
@@ -28,6 +28,14 @@ enum ContentRules {
         switch parts[0] {
         case "application/json":
             break
+        case "application/merge-patch+json" where method == .patch:
+            break
+        case "application/json-patch+json" where method == .patch:
+            return refusal(
+                "Content-Type is \(Quoted(types[0])); patches are merge patches here (RFC 7396): send the fields that "
+                    + "change as \"application/merge-patch+json\"",
+                headers: acceptedPatches
+            )
         case "application/x-www-form-urlencoded", "":
             if fromPage {
                 return refusal("Content-Type is \(Quoted(types[0])); send \"application/json\"")
@@ -63,8 +71,15 @@ enum ContentRules {
         )
     }
 
-    private static func refusal(_ detail: String) -> ProblemDetails {
-        ProblemDetails(.unsupportedMediaType, detail, headers: [.accept: "application/json"])
+    /// RFC 5789, 3.1.
+    private static let acceptedPatches: HTTPFields = [
+        HTTPFields.Element.Name("Accept-Patch")!: "application/merge-patch+json, application/json"
+    ]
+
+    private static func refusal(
+        _ detail: String, headers: HTTPFields = [.accept: "application/json"]
+    ) -> ProblemDetails {
+        ProblemDetails(.unsupportedMediaType, detail, headers: headers)
     }
 
     private static func trimmed(_ text: Substring) -> Substring {

@@ -9,10 +9,26 @@ struct ServiceResource: Sendable {
     let name: String
 
     func get() async throws -> Response {
-        guard let service = await control.statistics().first(where: { $0.configuration.name == name }) else {
+        let live = await control.statistics()
+        guard let service = live.services.first(where: { $0.configuration.name == name }) else {
             throw ProblemDetails.unknownService(name)
         }
-        return .json(StatisticsEncoder.bytes(of: service))
+        return .json(
+            StatisticsEncoder.bytes(of: service), headers: live.versions.tag(of: .service(name))?.headers ?? [:]
+        )
+    }
+
+    /// Its configuration alone.
+    func getConfiguration(_ request: AdminRequest) async throws -> Response {
+        let live = await control.configuration()
+        guard let service = live.services.first(where: { $0.name == name }),
+            let tag = live.versions.tag(of: .service(name))
+        else {
+            throw ProblemDetails.unknownService(name)
+        }
+        return try await request.read(tag) {
+            .json(ConfigurationEncoder.bytes(of: service), headers: tag.headers)
+        }
     }
 
     /// Creates or replaces the service; the backends in the body are the ones it has then.
@@ -22,6 +38,16 @@ struct ServiceResource: Sendable {
             bytes throws(ConfigurationDecodingError) in
             AdminRequest.DecodedChange(
                 change: .putService(try ConfigurationDecoder.service(parsing: bytes, named: name)))
+        }
+    }
+
+    /// Merges the body into the service.
+    func patch(_ request: AdminRequest) async throws -> Response {
+        let name = self.name
+        return try await request.change(control, max: request.limits.objectBytesMax) {
+            bytes throws(ConfigurationDecodingError) in
+            AdminRequest.DecodedChange(
+                change: .patchService(name: name, try ConfigurationDecoder.document(parsing: bytes)))
         }
     }
 

@@ -52,6 +52,14 @@ enum StatisticsEncoder {
             writer.member("adoptions", ring.adoptions)
             writer.member("adoption_microseconds_p999", ring.adoptionMicrosecondsP999)
             writer.member("adoption_microseconds_max", ring.adoptionMicrosecondsMax)
+            writer.list("adoption_durations") { writer in
+                for duration in ring.adoptionDurations {
+                    writer.object { writer in
+                        writer.member("nanoseconds_max", duration.nanosecondsMax)
+                        writer.member("count", duration.count)
+                    }
+                }
+            }
         }
     }
 
@@ -59,7 +67,8 @@ enum StatisticsEncoder {
         let service = report.statistics
         writer.object { writer in
             ConfigurationEncoder.writeFields(of: service.configuration, to: &writer)
-            for field in ServiceStatisticsField.allCases {
+            let isUDP = service.configuration.network == .udp
+            for field in ServiceStatisticsField.allCases where isUDP || !field.isOfDatagrams {
                 writer.name(field.rawValue)
                 switch field {
                 case .sent: writer.value(service.sentBytes)
@@ -73,8 +82,23 @@ enum StatisticsEncoder {
                 case .refusedPerClient: writer.value(service.refusedPerClient)
                 case .queueTimeouts: writer.value(service.queueTimeouts)
                 case .queueOverflows: writer.value(service.queueOverflows)
+                case .denied: writer.value(service.denied)
+                case .refusedByRate: writer.value(service.refusedByRate)
+                case .delayed: writer.value(service.delayed)
+                case .delays: writer.value(service.delays)
+                case .bandwidthHolds: writer.value(service.bandwidthHolds)
+                case .retried: writer.value(service.retried)
+                case .prereadFailures: writer.value(service.prereadFailures)
+                case .prereadTimeouts: writer.value(service.prereadTimeouts)
+                case .routed: writer.value(service.routed)
                 case .draining: writer.value(service.draining)
                 case .ended: write(service.ended, to: &writer)
+                case .datagramsSent: writer.value(service.datagrams.sent)
+                case .datagramsReceived: writer.value(service.datagrams.received)
+                case .datagramsDropped: writer.value(service.datagrams.dropped)
+                case .datagramsLimited: writer.value(service.datagrams.limited)
+                case .datagramsRefused: writer.value(service.datagrams.refused)
+                case .evicted: writer.value(service.datagrams.evicted)
                 }
             }
             writer.list("backends") { writer in
@@ -104,6 +128,8 @@ enum StatisticsEncoder {
                 case .ejections: writer.member(name, backend.ejections)
                 case .lastFailure:
                     if let failure = backend.lastFailure { writer.member(name, failure.reason) }
+                case .retried: writer.member(name, backend.retried)
+                case .slowStartPercent: writer.member(name, backend.slowStartPercent)
                 case .draining: writer.member(name, backend.draining)
                 case .ended:
                     writer.name(name)

@@ -8,10 +8,12 @@ struct StatisticsResource: Sendable {
     let control: any AdminControl
 
     func get() async -> Response {
-        let services = await control.statistics()
+        let live = await control.statistics()
+        let services = live.services
         let count = services.reduce(services.count) { $0 + $1.backends.count }
         return .json(
-            await HeavyWork.run(isLong: count >= HeavyWork.objectsMin) { StatisticsEncoder.bytes(of: services) }
+            await HeavyWork.run(isLong: count >= HeavyWork.objectsMin) { StatisticsEncoder.bytes(of: services) },
+            headers: live.versions.tag(of: .whole)?.headers ?? [:]
         )
     }
 }

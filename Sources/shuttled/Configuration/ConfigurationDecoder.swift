@@ -115,7 +115,8 @@ extension ConfigurationDecoder {
         try backend(from: document(parsing: bytes), named: name)
     }
 
-    private static func document(parsing bytes: [UInt8]) throws(ConfigurationDecodingError) -> JSONDocument {
+    /// A document whose meaning is found later, as with patches.
+    static func document(parsing bytes: [UInt8]) throws(ConfigurationDecodingError) -> JSONDocument {
         do throws(JSONSyntaxError) {
             return try JSONDocument(parsing: bytes)
         } catch {

@@ -57,22 +57,31 @@ enum ConfigurationEncoder {
     static func writeFields<Object: ConfigurationObject>(of object: Object, to writer: inout JSONWriter) {
         let blank = Object.blank
         for field in Object.fields where field.isPrinted(of: object, blank: blank) {
-            switch field.kind {
-            case .name(let path), .address(let path, _), .text(let path, _):
-                writer.member(field.name, object[keyPath: path])
-            case .integer(let path, _), .milliseconds(let path, _):
-                writer.member(field.name, object[keyPath: path])
-            case .boolean(let path):
-                writer.member(field.name, object[keyPath: path])
-            case .word(let access):
-                writer.member(field.name, access.word(object))
-            case .texts(let path, let rule):
-                write(object[keyPath: path], rule, as: field.name, to: &writer)
-            case .nested(let access):
-                write(access, in: object, as: field.name, to: &writer)
-            case .backends:
-                break
-            }
+            write(field, of: object, as: field.name, to: &writer)
+        }
+    }
+
+    /// One field, under a name. Nothing is written of a nested object that is not there, nor of backends.
+    static func write<Object: ConfigurationObject>(
+        _ field: ConfigurationField<Object>, of object: Object, as name: String, to writer: inout JSONWriter
+    ) {
+        switch field.kind {
+        case .name(let path), .address(let path, _), .text(let path, _):
+            writer.member(name, object[keyPath: path])
+        case .integer(let path, _), .milliseconds(let path, _):
+            writer.member(name, object[keyPath: path])
+        case .boolean(let path):
+            writer.member(name, object[keyPath: path])
+        case .word(let access):
+            writer.member(name, access.word(object))
+        case .texts(let path, let rule):
+            write(object[keyPath: path], rule, as: name, to: &writer)
+        case .nested(let access):
+            write(access, in: object, as: name, to: &writer)
+        case .objects(let access):
+            write(access, in: object, as: name, to: &writer)
+        case .backends:
+            break
         }
     }
 
@@ -86,6 +95,16 @@ enum ConfigurationEncoder {
         writer.list(name) { writer in
             for text in texts {
                 writer.value(text)
+            }
+        }
+    }
+
+    private static func write<Access: ListAccess>(
+        _ access: Access, in owner: Access.Owner, as name: String, to writer: inout JSONWriter
+    ) {
+        writer.list(name) { writer in
+            for value in access.values(in: owner) {
+                write(value, to: &writer)
             }
         }
     }

@@ -10,8 +10,13 @@ struct ConfigurationReading {
     /// Pointers that have an issue: what is there needs no second one.
     private(set) var reported: Set<String> = []
 
-    init(document: JSONDocument) {
+    /// What is read is a merge patch (RFC 7396): what it leaves out stays as it is, `null` stands for the default. Not
+    /// within a list, which replaces the whole one: there is nothing that it could be merged into.
+    private var isPatch: Bool
+
+    init(document: JSONDocument, isPatch: Bool = false) {
         self.document = document
+        self.isPatch = isPatch
     }
 
     /// Whether enough issues have been collected to stop.
@@ -59,6 +64,9 @@ struct ConfigurationReading {
             add(tooMany)
             return []
         }
+        let outside = isPatch
+        isPatch = false
+        defer { isPatch = outside }
         var objects: [Object] = []
         objects.reserveCapacity(count)
         for (index, element) in value.children.enumerated() where !isFull {
@@ -77,12 +85,22 @@ struct ConfigurationReading {
         fields(of: value, at: pointer, into: &object, named: pathName, passingOver: Object.statisticsNames)
     }
 
+    /// Merges a patch into an object that there is.
+    mutating func merge<Object: StatisticsObject>(
+        _ value: JSONValue, at pointer: String, into object: inout Object, named pathName: String
+    ) {
+        fields(
+            of: value, at: pointer, into: &object, named: pathName, passingOver: Object.statisticsNames, isMerged: true
+        )
+    }
+
     private mutating func fields<Object: ConfigurationObject>(
         of value: JSONValue,
         at pointer: String,
         into object: inout Object,
         named pathName: String? = nil,
-        passingOver ignored: Set<String> = []
+        passingOver ignored: Set<String> = [],
+        isMerged: Bool = false
     ) {
         guard value.kind == .object else {
             add(
@@ -111,7 +129,7 @@ struct ConfigurationReading {
                 )
             }
         }
-        for (index, field) in fields.enumerated() where field.isRequired && !isGiven[index] {
+        for (index, field) in fields.enumerated() where field.isRequired && !isGiven[index] && !isMerged {
             if case .name = field.kind, pathName != nil {
                 continue
             }
@@ -132,6 +150,14 @@ struct ConfigurationReading {
         into object: inout Object,
         named pathName: String?
     ) -> String? {
+        if isPatch, value.kind == .null {
+            if field.isRequired {
+                return "\"\(field.name)\" is null, and there is no default for it; leave it out to keep what it is, "
+                    + "or make it \(field.requirement)"
+            }
+            field.copy(from: Object.blank, to: &object)
+            return nil
+        }
         switch field.kind {
         case .name(let path):
             guard let string = value.string else {
@@ -171,7 +197,16 @@ struct ConfigurationReading {
                 return Self.unusable(value, field)
             }
             nested(value, access, at: "\(pointer)/\(field.name)", into: &object)
+        case .objects(let access):
+            guard value.kind == .list else {
+                return Self.unusable(value, field)
+            }
+            objects(value, access, at: "\(pointer)/\(field.name)", into: &object)
         case .backends(let path):
+            if isPatch, value.kind == .object {
+                merge(value, at: "\(pointer)/\(field.name)", into: &object[keyPath: path])
+                return nil
+            }
             guard value.kind == .list else {
                 return Self.unusable(value, field)
             }
@@ -187,9 +222,62 @@ struct ConfigurationReading {
     private mutating func nested<Access: NestedAccess>(
         _ value: JSONValue, _ access: Access, at pointer: String, into owner: inout Access.Owner
     ) {
-        var object = Access.Value.blank
-        fields(of: value, at: pointer, into: &object)
+        let present = isPatch ? access.value(in: owner) : nil
+        var object = present ?? Access.Value.blank
+        fields(of: value, at: pointer, into: &object, isMerged: present != nil)
         access.set(object, in: &owner)
+    }
+
+    /// Backends by their names: each is merged into the one that there is, created after the others, or removed by
+    /// `null`. One that is not there is removed already.
+    private mutating func merge(_ value: JSONValue, at pointer: String, into backends: inout [BackendConfiguration]) {
+        var places = Dictionary(backends.enumerated().map { ($1.name, $0) }) { first, _ in first }
+        var removed: Set<Int> = []
+        for member in value.children where !isFull {
+            let name = member.name ?? ""
+            let pointer = "\(pointer)/\(JSONPointer.escape(name))"
+            if member.kind == .null {
+                if let place = places.removeValue(forKey: name) {
+                    removed.insert(place)
+                }
+            } else if let place = places[name] {
+                merge(member, at: pointer, into: &backends[place], named: name)
+            } else {
+                var backend = BackendConfiguration.blank
+                backend.name = name
+                object(member, at: pointer, into: &backend, named: name)
+                places[name] = backends.count
+                backends.append(backend)
+            }
+        }
+        if !removed.isEmpty {
+            backends = backends.enumerated().filter { !removed.contains($0.offset) }.map(\.element)
+        }
+        let tooMany = ConfigurationValidator.countIssue(
+            backends.count, of: BackendConfiguration.objectName,
+            max: ConfigurationRanges.backendsPerService.upperBound, pointer: pointer
+        )
+        if let tooMany {
+            add(tooMany)
+        }
+    }
+
+    private mutating func objects<Access: ListAccess>(
+        _ value: JSONValue, _ access: Access, at pointer: String, into owner: inout Access.Owner
+    ) {
+        let outside = isPatch
+        isPatch = false
+        defer { isPatch = outside }
+        var objects: [Access.Value] = []
+        for (index, element) in value.children.enumerated() where !isFull {
+            // One that cannot be used keeps its place. More than may be there are found by their number.
+            var object = Access.Value.blank
+            if index < access.countMax {
+                fields(of: element, at: "\(pointer)/\(index)", into: &object)
+            }
+            objects.append(object)
+        }
+        access.set(objects, in: &owner)
     }
 
     /// The strings in a list, or the one that stands for a list of one.
@@ -255,6 +343,8 @@ struct ConfigurationReading {
     }
 
     /// What to say of a field that an object does not have.
+    private static let namesListedMax = 16
+
     private static func unknown<Object: ConfigurationObject>(_ name: String, in type: Object.Type) -> String {
         let intro = "\(Quoted(name)) is not a field of a \(Object.objectName)"
         let homes = [
@@ -273,6 +363,9 @@ struct ConfigurationReading {
         if let nearest = FieldSuggestion.nearest(to: name, among: names) {
             return "\(intro); did you mean \"\(nearest)\"?"
         }
-        return "\(intro); remove it, or use one of \(names.joined(separator: ", "))"
+        // A list that nobody reads to its end helps nobody.
+        return names.count <= namesListedMax
+            ? "\(intro); remove it, or use one of \(names.joined(separator: ", "))"
+            : "\(intro); remove it, or use one of the \(names.count) that the README lists (a configuration shows those in use)"
     }
 }

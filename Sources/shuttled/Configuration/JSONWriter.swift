@@ -19,9 +19,12 @@ struct JSONWriter {
     private var isEmptyByDepth: [Bool] = []
     /// A name has been written, its value comes next on the same line.
     private var isAfterName = false
+    /// Without line breaks and indentation.
+    private let isOnOneLine: Bool
 
     /// `capacity` is the expected length, where it is known.
-    init(capacity: Int = 0) {
+    init(capacity: Int = 0, isOnOneLine: Bool = false) {
+        self.isOnOneLine = isOnOneLine
         bytes.reserveCapacity(capacity)
     }
 
@@ -114,6 +117,15 @@ struct JSONWriter {
         try list(body)
     }
 
+    /// A member whose value is a list of strings.
+    mutating func member(_ name: String, _ strings: some Sequence<String>) {
+        list(name) { writer in
+            for string in strings {
+                writer.value(string)
+            }
+        }
+    }
+
     // MARK: Layout
 
     private mutating func open(_ bracket: UInt8) {
@@ -153,6 +165,13 @@ struct JSONWriter {
     }
 
     private mutating func startLine() {
+        if isOnOneLine {
+            // After a comma; brackets stand close.
+            if bytes.last == UInt8(ascii: ",") {
+                bytes.append(UInt8(ascii: " "))
+            }
+            return
+        }
         bytes.append(UInt8(ascii: "\n"))
         for _ in isEmptyByDepth {
             bytes.append(UInt8(ascii: " "))

@@ -23,10 +23,44 @@ enum ServiceStatisticsField: String, CaseIterable {
     case refusedPerClient = "refused_per_client"
     case queueTimeouts = "queue_timeouts"
     case queueOverflows = "queue_overflows"
+    /// Closed at once, ever: the lists do not let their addresses in.
+    case denied
+    /// Closed at once, ever: too early for the rate limit.
+    case refusedByRate = "refused_by_rate"
+    /// Waiting now until they are in time for the rate limit.
+    case delayed
+    /// Those that had to, ever.
+    case delays
+    /// Times that a session was held back to its bandwidth, ever.
+    case bandwidthHolds = "bandwidth_holds"
+    /// Further tries for clients whose connect had failed.
+    case retried
+    /// Closed, ever, since what was to be read first was not what it must be.
+    case prereadFailures = "preread_failures"
+    /// Closed, ever, since it did not come in time.
+    case prereadTimeouts = "preread_timeouts"
+    /// Led to other services by routes, ever.
+    case routed
     /// Sessions that are still to end of those that drain.
     case draining
     /// Sessions that shuttled itself ended, by the reason.
     case ended
+    /// Of a UDP service only: datagrams sent on to backends and to clients, and dropped, of those the ones for a limit of
+    /// bandwidth; sessions that a backend's host refused, and that ended to make room for others.
+    case datagramsSent = "datagrams_sent"
+    case datagramsReceived = "datagrams_received"
+    case datagramsDropped = "datagrams_dropped"
+    case datagramsLimited = "datagrams_limited"
+    case datagramsRefused = "datagrams_refused"
+    case evicted
+
+    /// Whether only UDP services have it.
+    var isOfDatagrams: Bool {
+        switch self {
+        case .datagramsSent, .datagramsReceived, .datagramsDropped, .datagramsLimited, .datagramsRefused, .evicted: true
+        default: false
+        }
+    }
 }
 
 /// What statistics say of a backend, beside its configuration. A new case is known on input as well.
@@ -45,6 +79,10 @@ enum BackendStatisticsField: String, CaseIterable {
     case ejections
     /// The reason of its last failure in traffic; absent before the first.
     case lastFailure = "last_failure"
+    /// Further tries that came to it.
+    case retried
+    /// What counts of its weight; 100 unless it ramps.
+    case slowStartPercent = "slow_start_percent"
     case draining
     case ended
     /// Of the last check, absent before the first one: `success`, `fail`, or `inconclusive`.

@@ -11,6 +11,8 @@ struct ResolvedConfiguration {
     var services: [AppliedService]
     /// Names of backends that were not in use before, with what was learned of them.
     var fresh: [NameQuestion: NameMemory]
+    /// Names of backends that do not resolve, where that was tolerated.
+    var tolerated: [ConfigurationIssue] = []
 }
 
 /// Resolves the addresses of a configuration.
@@ -53,7 +55,10 @@ struct AddressResolver {
         if !pass.issues.isEmpty {
             throw .invalid(Array(pass.issues.prefix(ConfigurationIssue.countMax)))
         }
-        return ResolvedConfiguration(services: services, fresh: pass.fresh)
+        return ResolvedConfiguration(
+            services: services, fresh: pass.fresh,
+            tolerated: Array(pass.tolerated.prefix(ConfigurationIssue.countMax))
+        )
     }
 
     /// The live services once more, with what their names stand for now.
@@ -93,6 +98,10 @@ private struct ResolverPass {
     let fresh: [NameQuestion: NameMemory]
     private(set) var unknown: Set<NameQuestion> = []
     private(set) var issues: [ConfigurationIssue] = []
+    /// What would be one if names that do not resolve were not tolerated.
+    private(set) var tolerated: [ConfigurationIssue] = []
+    /// What the machine has said of users and groups.
+    private var owners: [SocketOwners.Name: UInt32?] = [:]
 
     /// Stands in for a listening address that is not known yet, or that has an issue.
     private static let placeholder = ShuttleEngine.SocketAddress.anyIPv4(port: 0)
@@ -130,8 +139,10 @@ private struct ResolverPass {
     }
 
     mutating func resolve(_ service: ServiceConfiguration, pointers: Pointers?) -> AppliedService {
-        let listenAddress: ShuttleEngine.SocketAddress
-        if let old = live[service.name], old.configuration.address == service.address {
+        let listenAddress: ShuttleEngine.SocketAddress?
+        if service.isPool {
+            listenAddress = nil
+        } else if let old = live[service.name], old.configuration.address == service.address {
             listenAddress = old.resolved.listenAddress
         } else {
             listenAddress = self.listenAddress(of: service, pointers)
@@ -149,7 +160,43 @@ private struct ResolverPass {
                 memory(of: question)?.targets ?? []
             }
         }
-        return AppliedService(configuration: service, listenAddress: listenAddress, backends: backends)
+        return AppliedService(
+            configuration: service, listenAddress: listenAddress, socketAccess: socketAccess(of: service, pointers),
+            backends: backends
+        )
+    }
+
+    /// A name stands for what it stood for as long as its text stays, as with addresses.
+    private mutating func socketAccess(of service: ServiceConfiguration, _ pointers: Pointers?) -> SocketFileAccess {
+        let old = live[service.name]
+        let before = old?.resolved.socketAccess ?? SocketFileAccess()
+        var access = SocketFileAccess(mode: SocketPermissions.mode(of: service.socketMode) ?? before.mode)
+        access.owner =
+            old?.configuration.socketOwner == service.socketOwner
+            ? before.owner : number(of: service.socketOwner, .user, pointers)
+        access.group =
+            old?.configuration.socketGroup == service.socketGroup
+            ? before.group : number(of: service.socketGroup, .group, pointers)
+        return access
+    }
+
+    private mutating func number(of name: String, _ kind: SocketOwners.Kind, _ pointers: Pointers?) -> UInt32? {
+        guard !name.isEmpty else {
+            return nil
+        }
+        let key = SocketOwners.Name(kind: kind, text: name)
+        let number = owners[key] ?? SocketOwners.number(of: name, kind)
+        owners[key] = .some(number)
+        if number == nil {
+            let issue = ConfigurationIssue(
+                pointer: "\(pointers?.ofService ?? "")/\(kind.field)", detail: SocketOwners.problem(with: name, kind)
+            )
+            // The walk may be the second one.
+            if issues.count < ConfigurationIssue.countMax, !issues.contains(issue) {
+                issues.append(issue)
+            }
+        }
+        return number
     }
 
     private func memory(of question: NameQuestion) -> NameMemory? {
@@ -171,6 +218,8 @@ private struct ResolverPass {
             let isKnown = require(question, field: "address", text: service.address, toleratesSilence: false, pointer)
             let address = isKnown ? memory(of: question)?.targets.first?.address : nil
             return address?.with(port: UInt16(port)) ?? ResolverPass.placeholder
+        case .unix(let address):
+            return ShuttleEngine.SocketAddress(address)
         case .service, nil:
             // The validator lets no service listen at the name of another.
             return ResolverPass.placeholder
@@ -188,6 +237,8 @@ private struct ResolverPass {
             target = .host(host, port: UInt16(port))
         case .endpoint(.wildcard(let port)):
             return .targets(port: UInt16(port))
+        case .unix(let address):
+            return .fixed(ShuttleEngine.SocketAddress(address))
         case .service(let name):
             target = .service(name)
         case nil:
@@ -211,13 +262,16 @@ private struct ResolverPass {
         guard memory.targets.isEmpty else {
             return true
         }
-        if !toleratesSilence, let failure = memory.failure {
-            issues.append(
-                ConfigurationIssue(
-                    pointer: "\(pointer())/\(field)",
-                    detail: "\"\(field)\" is \(Quoted(text)); \(question) \(failure.reason)"
-                )
+        if let failure = memory.failure {
+            let issue = ConfigurationIssue(
+                pointer: "\(pointer())/\(field)",
+                detail: "\"\(field)\" is \(Quoted(text)); \(question) \(failure.reason)"
             )
+            if toleratesSilence {
+                tolerated.append(issue)
+            } else {
+                issues.append(issue)
+            }
         }
         return false
     }

@@ -18,14 +18,15 @@ struct AppliedService: Sendable, Equatable {
     let names: Set<NameQuestion>
 
     init(
-        configuration: ServiceConfiguration, listenAddress: ShuttleEngine.SocketAddress, backends: [BackendExpansion]
+        configuration: ServiceConfiguration, listenAddress: ShuttleEngine.SocketAddress?,
+        socketAccess: SocketFileAccess = SocketFileAccess(), backends: [BackendExpansion]
     ) {
         self.configuration = configuration
         var running = configuration
         running.backends = backends.flatMap(\.members).map(\.configuration)
         resolved = ResolvedService(
             configuration: running, listenAddress: listenAddress,
-            backendAddresses: backends.flatMap(\.members).map(\.address)
+            backendAddresses: backends.flatMap(\.members).map(\.address), socketAccess: socketAccess
         )
         checkAddresses = backends.flatMap(\.members).map(\.checkAddress)
         var next = 0

@@ -71,20 +71,23 @@ struct ChangeExecutor {
     ) -> ChangeRefusal {
         let service = services[failure.serviceIndex].configuration
         let intro = "\"address\" is \(Quoted(service.address))"
+        if failure.address.isUnix {
+            return refusal(ofSocketFile: failure, service, pointer: next.pointer(toService: service.name) ?? "")
+        }
         let numeric = failure.address.description
         let place = service.address == numeric ? intro : "\(intro) (\(numeric))"
         let issue = ConfigurationIssue(
             pointer: "\(next.pointer(toService: service.name) ?? "")/address",
-            detail: "\(place); \(explanation(failure.code, port: failure.address.port))"
+            detail: "\(place); \(explanation(failure.code, port: failure.address.port, service.network))"
         )
         return failure.code == EADDRINUSE ? .addressInUse([issue]) : .cannotListen([issue])
     }
 
-    private static func explanation(_ code: Int32, port: UInt16) -> String {
+    private static func explanation(_ code: Int32, port: UInt16, _ network: Network) -> String {
         switch code {
         case EADDRINUSE:
             return
-                "the address is in use: another program listens there; stop it (`ss -ltnp 'sport = :\(port)'` shows it) or choose "
+                "the address is in use: another program listens there; stop it (`ss -l\(network == .udp ? "u" : "t")np 'sport = :\(port)'` shows it) or choose "
                 + "another address"
         case EADDRNOTAVAIL:
             return "no network interface of this machine has this address; choose one that it has (`ip address` lists "

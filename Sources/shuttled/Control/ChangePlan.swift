@@ -101,11 +101,11 @@ struct ChangePlan: Equatable, Sendable {
 
     private mutating func compareListeners(_ old: [ServiceConfiguration], _ new: [ServiceConfiguration]) {
         var before: [String: Listener] = [:]
-        for service in old {
-            before[ChangePlan.canonical(service.address)] = Listener(service: service.name, address: service.address)
+        for service in old where !service.isPool {
+            before[ChangePlan.listener(of: service)] = Listener(service: service.name, address: service.address)
         }
-        for service in new {
-            guard let listener = before.removeValue(forKey: ChangePlan.canonical(service.address)) else {
+        for service in new where !service.isPool {
+            guard let listener = before.removeValue(forKey: ChangePlan.listener(of: service)) else {
                 listenersOpened.append(Listener(service: service.name, address: service.address))
                 continue
             }
@@ -116,8 +116,13 @@ struct ChangePlan: Equatable, Sendable {
         listenersClosed = before.values.sorted { $0.service < $1.service }
     }
 
+    /// UDP has addresses of its own.
+    private static func listener(of service: ServiceConfiguration) -> String {
+        "\(service.network.rawValue) \(canonical(service.address))"
+    }
+
     private static func canonical(_ address: String) -> String {
-        (try? Endpoint(parsing: address))?.description ?? address
+        (try? ListenAddress(parsing: address))?.description ?? address
     }
 
     private static func isSame(_ first: String, _ second: String) -> Bool {

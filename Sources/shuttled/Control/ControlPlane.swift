@@ -1,6 +1,7 @@
 // Owns the configuration that is live, the one order of its changes, and the end of the data plane.
-// Leaves to others: what a change leads to (NextConfiguration), finding addresses (AddressResolver), names that move
-// (NameWatch), carrying it out (ChangeExecutor), checking backends (HealthMonitor), answering requests (Admin).
+// Leaves to others: telling what there is (ControlPlane+Reading), what a change leads to (NextConfiguration), finding
+// addresses (AddressResolver), names that move (NameWatch), carrying it out (ChangeExecutor), checking backends
+// (HealthMonitor), answering requests (Admin).
 
 import Logging
 import NIOCore
@@ -14,22 +15,29 @@ actor ControlPlane {
     private nonisolated let executor: any SerialExecutor
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
-    private let logger: Logger
-    private let dataPlane: any DataPlane
+    /// What has happened.
+    nonisolated let events: EventLog
+    let told: ControlEvents
+    let logger: Logger
+    let dataPlane: any DataPlane
     private let resolver: AddressResolver
     private let changes: ChangeExecutor
     private let health: HealthMonitor
-    private let names: NameWatch
+    let names: NameWatch
     private let traffic: TrafficMonitor
-    private let turnstile = Turnstile()
+    let observer: ServiceObserver
+    let turnstile = Turnstile()
+    let keeper: HistoryKeeper
+    let confirmations: ConfirmationKeeper
 
     /// Sorted by name.
-    private var services: [AppliedService] = []
+    private(set) var services: [AppliedService] = []
     private var servicesByName: [String: AppliedService] = [:]
-    private var hasStarted = false
+    private(set) var versions = ConfigurationVersions()
+    private(set) var hasStarted = false
     /// Whether the state file holds the live configuration.
     private var isStateCurrent = false
-    private var isShuttingDown = false
+    private(set) var isShuttingDown = false
     private var isCut = false
     /// Whether names have moved since they were last applied, and a turn to do so is waited for.
     private var namesArePending = false
@@ -43,7 +51,9 @@ actor ControlPlane {
         var refresh: NameLookup
         var refreshDelay: NameWatch.Delay = { memory, pace in memory.delay(pace) }
         var check: HealthCheck
+        var historyCalls = FileCalls.system
         var adoptionLimit = ChangeExecutor.adoptionLimit
+        var events = EventLog()
         /// Ends the process with a diagnostic.
         var fault: (String) -> Void
     }
@@ -53,11 +63,16 @@ actor ControlPlane {
         self.executor = loop.executor
         self.logger = logger
         self.dataPlane = dataPlane
+        events = parts.events
+        let told = ControlEvents(parts.events)
+        self.told = told
         resolver = AddressResolver(lookup: parts.lookup)
         changes = ChangeExecutor(
             loop: loop, dataPlane: dataPlane, store: parts.store, adoptionLimit: parts.adoptionLimit,
             fault: parts.fault
         )
+        keeper = HistoryKeeper(store: parts.store, logger: logger, calls: parts.historyCalls)
+        confirmations = ConfirmationKeeper(loop: loop, store: parts.store, logger: logger, calls: parts.historyCalls)
         names = NameWatch(loop: loop, logger: logger, lookup: parts.refresh, delay: parts.refreshDelay)
         health = HealthMonitor(
             loop: loop, logger: logger, check: parts.check,
@@ -67,54 +82,23 @@ actor ControlPlane {
                 },
                 changed: { identity, isUp in
                     dataPlane.setHealth(service: identity.service, backend: identity.backend, isUp: isUp)
-                }
+                },
+                told: { told.checked($0, isUp: $1, reason: $2) }
             )
         )
-        traffic = TrafficMonitor(loop: loop, logger: logger) { dataPlane.judgeTraffic(at: $0) }
-    }
-
-    // MARK: Reading
-
-    /// The configuration that is live, sorted by name.
-    func configuration() -> [ServiceConfiguration] {
-        services.map(\.configuration)
-    }
-
-    /// What every service has done, sorted by name.
-    func statistics() -> [ServiceReport] {
-        // Committed in order of names, reported in order of commit.
-        zip(services, dataPlane.statistics()).map { service, statistics in
-            ServiceReport(of: service, statistics) { names.memory(of: $0) }
-        }
-    }
-
-    /// What every ring says of itself.
-    func ringStatistics() -> [RingStatistics] {
-        dataPlane.ringStatistics()
-    }
-
-    func readiness() -> Readiness {
-        Readiness(checks: [
-            (
-                "configuration", hasStarted,
-                hasStarted ? "applied, services: \(services.count)" : "being applied"
-            ),
-            ("rings", true, "\(dataPlane.ringCount) rings, \(dataPlane.sessionCapacity) sessions at most"),
-            (
-                "accepting", !isShuttingDown,
-                isShuttingDown ? "shutting down, \(dataPlane.activeSessions) sessions left" : "taking connections"
-            ),
-        ])
+        traffic = TrafficMonitor(loop: loop, logger: logger, told: told.judged) { dataPlane.judgeTraffic(at: $0) }
+        observer = ServiceObserver(loop: loop)
     }
 
     // MARK: Changing
 
-    /// Applies a change and returns the whole resulting configuration, sorted by name, once it is durable and every ring
-    /// has taken it up.
+    /// Applies a change and returns the whole resulting configuration, once it is durable and every ring has taken it up.
+    /// Nothing is changed where `condition` does not hold of the part that the change is about; no other change comes
+    /// between asking that and making this one.
     func apply(
-        _ change: ConfigurationChange, origin: ChangeOrigin
-    ) async throws(ChangeRefusal) -> [ServiceConfiguration] {
-        try await perform(change, origin: origin, persists: true)
+        _ change: ConfigurationChange, origin: ChangeOrigin, if condition: ChangeCondition = .none
+    ) async throws(ChangeRefusal) -> LiveConfiguration {
+        try await perform(change, origin: origin, if: condition, persists: true)
     }
 
     /// Applies the configuration of the start. It is not written back: the state file changes when somebody changes
@@ -127,15 +111,49 @@ actor ControlPlane {
         with services: [ServiceConfiguration], isFromState: Bool, origin: ChangeOrigin,
         waitingForAddresses limit: TimeAmount = .zero
     ) async throws(ChangeRefusal) {
+        await keeper.open()
+        let pending = await confirmations.open(live: services, isFromState: isFromState)
+        // The history may have lost it.
+        if let pending { keeper.skip(id: pending.id) }
         names.moved = { [weak self, executor = ControlLoopExecutor(loop: loop)] in
             Task(executorPreference: executor) { await self?.applyNames() }
         }
+        observer.due = { [weak self, executor = ControlLoopExecutor(loop: loop)] in
+            Task(executorPreference: executor) { await self?.observe() }
+        }
+        confirmations.due = { [weak self, executor = ControlLoopExecutor(loop: loop)] id in
+            Task(executorPreference: executor) { await self?.expire(id) }
+        }
+        var origin = origin
+        if let pending, await revertAtStart(pending, services, waitingForAddresses: limit) {
+            isStateCurrent = true
+            origin = ControlPlane.expiry
+        } else {
+            try await begin(with: services, origin: origin, persists: false, waitingForAddresses: limit)
+            isStateCurrent = isFromState
+        }
+        await rememberStart(origin)
+        hasStarted = true
+        if let pending {
+            await resume(pending)
+        }
+        traffic.start()
+        observe()
+    }
+
+    /// Applies the first configuration.
+    func begin(
+        with services: [ServiceConfiguration], origin: ChangeOrigin, persists: Bool,
+        waitingForAddresses limit: TimeAmount
+    ) async throws(ChangeRefusal) {
         let deadline = NIODeadline.now() + limit
         var isWaiting = false
         while true {
             do throws(ChangeRefusal) {
-                _ = try await perform(.replaceAll(services), origin: origin, persists: false, toleratesSilence: true)
-                break
+                _ = try await perform(
+                    .replaceAll(services), origin: origin, persists: persists, toleratesSilence: true
+                )
+                return
             } catch {
                 guard case .addressInUse = error, NIODeadline.now() < deadline else {
                     throw error
@@ -150,44 +168,103 @@ actor ControlPlane {
                 await loop.pause(.milliseconds(10))
             }
         }
-        isStateCurrent = isFromState
-        hasStarted = true
-        traffic.start()
     }
 
     private func perform(
-        _ change: ConfigurationChange, origin: ChangeOrigin, persists: Bool, toleratesSilence: Bool = false
-    ) async throws(ChangeRefusal) -> [ServiceConfiguration] {
+        _ change: ConfigurationChange, origin: ChangeOrigin, if condition: ChangeCondition = .none, persists: Bool,
+        toleratesSilence: Bool = false
+    ) async throws(ChangeRefusal) -> LiveConfiguration {
         await turnstile.enter()
         defer { turnstile.leave() }
+        return try await performInTurn(
+            change, origin: origin, if: condition, persists: persists, toleratesSilence: toleratesSilence
+        )
+    }
+
+    /// As `perform`, by somebody who is through the turnstile. `reverts` says that it takes back the change that waits to be
+    /// confirmed.
+    func performInTurn(
+        _ change: ConfigurationChange, origin: ChangeOrigin, if condition: ChangeCondition = .none, persists: Bool,
+        toleratesSilence: Bool = false, reverts: Bool = false
+    ) async throws(ChangeRefusal) -> LiveConfiguration {
         // Asked here and not before: who waits while the shutdown begins has come too late.
         guard !isShuttingDown else {
             throw .shuttingDown
         }
         let start = NIODeadline.now()
-        let current = configuration()
-        let next = try NextConfiguration(applying: change, prefix: origin.pointerPrefix, to: current)
+        let current = services.map(\.configuration)
+        let next = try judged(change, origin: origin, if: condition, reverts: reverts)
         let needsState = persists && changes.store != nil && !isStateCurrent
         if next.services == current, !needsState {
-            return current
+            return configuration()
         }
+        let resolved = try await resolved(next, toleratesSilence: toleratesSilence)
+        let pending = try await prepareToWait(origin, from: current, to: next, resolved, reverts: reverts)
+        // Should it fail, what the file holds is written again even if the next change changes nothing.
+        isStateCurrent = false
+        let versionBefore = versions.whole
+        let epoch: Epoch
+        do throws(ChangeRefusal) {
+            epoch = try await changes.execute(resolved.services, of: next, persists: persists) {
+                take(resolved)
+                versions.update(from: current, to: next.services)
+                made(origin, from: current, to: next.services)
+            }
+        } catch {
+            if hasStarted { told.refused(error, origin) }
+            if pending != nil { await confirmations.withdraw() }
+            throw error
+        }
+        isStateCurrent = persists
+        await keeper.save()
+        changed(
+            AppliedChange(
+                origin: origin, plan: ChangePlan(from: current, to: next.services), versionBefore: versionBefore,
+                version: versions.whole, epoch: epoch,
+                milliseconds: Double((NIODeadline.now() - start).nanoseconds / 10_000) / 100
+            )
+        )
+        var live = configuration()
+        if let pending {
+            waits(pending)
+            live.pending = pending
+        }
+        return live
+    }
+
+    var acceptsChanges: Bool { !isShuttingDown }
+
+    /// What a change leads to, where its condition holds and whoever asks may make it.
+    func judged(
+        _ change: ConfigurationChange, origin: ChangeOrigin, if condition: ChangeCondition, reverts: Bool = false
+    ) throws(ChangeRefusal) -> NextConfiguration {
+        if let failure = condition.failure(versions.tag(of: change.part)) {
+            throw .conditionFailed(failure)
+        }
+        let current = services.map(\.configuration)
+        let next = try NextConfiguration(applying: change, prefix: origin.pointerPrefix, to: current)
+        try origin.caller?.checkPermission(from: current, to: next.services)
+        if !reverts {
+            try checkPending(next, from: current, origin: origin)
+        }
+        return next
+    }
+
+    /// The same with its addresses, where they go together. `live` is what it would follow, if that is not what is live.
+    func resolved(
+        _ next: NextConfiguration, toleratesSilence: Bool = false, live: [String: AppliedService]? = nil
+    ) async throws(ChangeRefusal) -> ResolvedConfiguration {
+        let live = live ?? servicesByName
         let resolved = try await resolver.resolve(
-            next, live: servicesByName, toleratesSilence: toleratesSilence
+            next, live: live, toleratesSilence: toleratesSilence
         ) { [names] in names.memory(of: $0) }
         let conflicts =
             ListenConflicts.issues(in: resolved.services, of: next)
-            + SourceConflicts.issues(in: resolved.services, of: next, live: servicesByName)
+            + SourceConflicts.issues(in: resolved.services, of: next, live: live)
         guard conflicts.isEmpty else {
             throw .invalid(conflicts)
         }
-        // Should it fail, what the file holds is written again even if the next change changes nothing.
-        isStateCurrent = false
-        let epoch = try await changes.execute(resolved.services, of: next, persists: persists) {
-            take(resolved)
-        }
-        isStateCurrent = persists
-        log(ChangePlan(from: current, to: next.services), origin, epoch: epoch, since: start)
-        return next.services
+        return resolved
     }
 
     /// From here on this is the configuration.
@@ -231,7 +308,7 @@ actor ControlPlane {
         do throws(ChangeRefusal) {
             // Nothing that could be refused: the listeners stay.
             let epoch = try await changes.execute(
-                next, of: NextConfiguration(unchanged: configuration()), persists: false
+                next, of: NextConfiguration(unchanged: services.map(\.configuration)), persists: false
             ) {
                 take(ResolvedConfiguration(services: next, fresh: [:]))
             }
@@ -241,15 +318,17 @@ actor ControlPlane {
         }
     }
 
-    private func log(_ plan: ChangePlan, _ origin: ChangeOrigin, epoch: Epoch, since start: NIODeadline) {
-        let milliseconds = Double((NIODeadline.now() - start).nanoseconds / 10_000) / 100
-        logger.info(
-            "configuration changed",
-            metadata: [
-                "change": "\(plan.summary)", "from": "\(origin.peer)", "request": "\(origin.request)",
-                "epoch": "\(epoch)", "ms": "\(milliseconds)",
-            ]
-        )
+    /// A change was made: the one place where others are told of it. The configuration of the start is none.
+    private func changed(_ change: AppliedChange) {
+        var metadata: Logger.Metadata = [
+            "change": "\(change.plan.summary)", "from": "\(change.origin.peer)",
+            "request": "\(change.origin.request)", "epoch": "\(change.epoch)", "ms": "\(change.milliseconds)",
+        ]
+        metadata["token"] = change.origin.caller.map { "\($0.name)" }
+        logger.info("configuration changed", metadata: metadata)
+        if hasStarted {
+            told.changed(change)
+        }
     }
 
     // MARK: Ending
@@ -258,6 +337,7 @@ actor ControlPlane {
     /// when `cut` is called. Sessions that are left then are cut.
     func drain(limit: TimeAmount) async {
         isShuttingDown = true
+        observer.waits.endAll(.shuttingDown)
         let deadline = NIODeadline.now() + limit
         // A change that has begun is carried through, for it may be durable already; but a disk that hangs does not
         // keep the process from ending.
@@ -271,6 +351,7 @@ actor ControlPlane {
             // Who comes from here on is told that it is too late.
             turnstile.leave()
         }
+        told.draining(sessions: dataPlane.activeSessions)
         logger.info(
             "draining: no new connections are taken",
             metadata: ["sessions": "\(dataPlane.activeSessions)", "limit_ms": "\(limit.nanoseconds / 1_000_000)"]
@@ -279,6 +360,7 @@ actor ControlPlane {
             await loop.pause(min(.milliseconds(10), deadline - .now()))
         }
         let left = dataPlane.activeSessions
+        told.drained(sessions: left)
         if left > 0 {
             logger.warning(
                 "cutting the sessions that are left",
@@ -305,7 +387,9 @@ actor ControlPlane {
     func stop() {
         health.stop()
         names.stop()
+        confirmations.stop()
         traffic.stop()
+        observer.stop()
         dataPlane.stop()
     }
 }

@@ -6,20 +6,28 @@ import ShuttleEngine
 
 enum ListenConflicts {
     /// Everything that `next` says twice, compared as socket addresses: `:80` takes `127.0.0.1:80` as well, and
-    /// `localhost:80` is the same as `127.0.0.1:80`. `services` are the services of `next`, in its order.
+    /// `localhost:80` is the same as `127.0.0.1:80`; UDP has
+    /// addresses of its own. `services` are the services of `next`, in its order.
     static func issues(in services: [AppliedService], of next: NextConfiguration) -> [ConfigurationIssue] {
         // The first two that answer to each key: one of them is not the service that asks. No service is compared with
         // every other, for there may be thousands on one port.
-        var firstTwo: [Key: [Int]] = [:]
+        var firstTwo: [Network: [Key: [Int]]] = [:]
         for (index, service) in services.enumerated() {
-            for key in Key.of(service.resolved.listenAddress) where firstTwo[key, default: []].count < 2 {
-                firstTwo[key, default: []].append(index)
+            guard let address = service.resolved.listenAddress else {
+                continue
+            }
+            let network = service.configuration.network
+            for key in Key.of(address) where firstTwo[network, default: [:]][key, default: []].count < 2 {
+                firstTwo[network, default: [:]][key, default: []].append(index)
             }
         }
         var issues: [ConfigurationIssue] = []
         for index in services.indices where issues.count < ConfigurationIssue.countMax {
-            let rivals = Key.standingInTheWay(of: services[index].resolved.listenAddress)
-                .compactMap { firstTwo[$0]?.first { $0 != index } }
+            guard let address = services[index].resolved.listenAddress else {
+                continue
+            }
+            let rivals = Key.standingInTheWay(of: address)
+                .compactMap { firstTwo[services[index].configuration.network]?[$0]?.first { $0 != index } }
             let other = rivals.first.map { services[$0] }
             if let other, let issue = issue(services[index], other, next) {
                 issues.append(issue)
@@ -35,12 +43,14 @@ enum ListenConflicts {
         case ipv4(port: UInt16)
 
         static func of(_ address: ShuttleEngine.SocketAddress) -> [Key] {
+            if address.isUnix { return [.exactly(address)] }
             let keys: [Key] = [.exactly(address), .anything(port: address.port)]
             return address.family == AF_INET ? keys + [.ipv4(port: address.port)] : keys
         }
 
         /// What the kernel refuses beside `address`. A listener on `[::]` takes IPv4 connections as well.
         static func standingInTheWay(of address: ShuttleEngine.SocketAddress) -> [Key] {
+            if address.isUnix { return [.exactly(address)] }
             let port = address.port
             switch (address.isWildcard, address.family == AF_INET) {
             case (true, false): return [.anything(port: port)]

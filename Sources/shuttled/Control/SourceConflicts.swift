@@ -34,7 +34,7 @@ enum SourceConflicts {
     private static func mismatch(_ service: AppliedService) -> String? {
         let families = Set(
             service.configuration.sourceAddresses.compactMap { ShuttleEngine.SocketAddress(source: $0)?.family })
-        let backends = service.resolved.backendAddresses
+        let backends = service.resolved.backendAddresses.filter { !$0.isUnix }
         guard !backends.isEmpty, !backends.contains(where: { families.contains($0.family) }) else { return nil }
         let (own, theirs) = families.contains(AF_INET) ? ("IPv4", "IPv6") : ("IPv6", "IPv4")
         return

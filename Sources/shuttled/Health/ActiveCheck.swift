@@ -34,6 +34,10 @@ final class ActiveCheck {
 
     private func connected(_ channel: any Channel, _ target: HealthTarget, _ verdict: EventLoopPromise<CheckOutcome>) {
         let limit = TimeAmount.milliseconds(Int64(target.probeTimeoutMilliseconds))
+        if let version = target.proxyProtocol {
+            // Before there is a handler that could say something: the backend waits for it.
+            channel.writeAndFlush(ByteBuffer(bytes: version.headerOfOwnConnections), promise: nil)
+        }
         switch target.probe {
         case .connect:
             verdict.succeed(.succeeded)

@@ -12,6 +12,8 @@ final class CheckConnector {
     static let lingerLimit: TimeAmount = .milliseconds(500)
     /// Connections that wait in this way; beyond it they are closed at once.
     static let lingeringMax = 32
+    /// Time between two tries for a place in a full listen queue.
+    static let listenQueuePause: TimeAmount = .milliseconds(20)
 
     /// A connect that did not come about, with what it says.
     struct Failure: Error {
@@ -28,6 +30,10 @@ final class CheckConnector {
     /// The connection, or `Failure`.
     func connect(to address: ShuttleEngine.SocketAddress, timeout: TimeAmount) -> EventLoopFuture<any Channel> {
         let promise = loop.makePromise(of: (any Channel).self)
+        if address.isUnix {
+            connect(toUnix: address, deadline: .now() + timeout, timeout: timeout, promise)
+            return promise.futureResult
+        }
         let attempt = Attempt()
         let connecting = ClientBootstrap(group: loop)
             // The limit is kept below: NIO's own cannot tell a backend that was slow from a loop that was.
@@ -51,6 +57,42 @@ final class CheckConnector {
             }
         }
         return promise.futureResult
+    }
+
+    /// Connecting to a unix socket does not wait, but for a place in a full listen queue, which the kernel keeps nobody
+    /// waiting for: it is asked for again, as sessions do.
+    private func connect(
+        toUnix address: ShuttleEngine.SocketAddress, deadline: NIODeadline, timeout: TimeAmount,
+        _ promise: EventLoopPromise<any Channel>
+    ) {
+        let descriptor = socket(
+            AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
+        var code = descriptor < 0 ? errno : 0
+        if code == 0 {
+            let result = address.withSockAddr {
+                Glibc.connect(descriptor, $0.assumingMemoryBound(to: sockaddr.self), $1)
+            }
+            code = result == 0 ? 0 : errno
+        }
+        guard code != 0 else {
+            ClientBootstrap(group: loop).withConnectedSocket(descriptor).cascade(to: promise)
+            return
+        }
+        if descriptor >= 0 {
+            close(descriptor)
+        }
+        guard code == EAGAIN else {
+            promise.fail(Failure(outcome: CheckOutcome(IOError(errnoCode: code, reason: "connect"))))
+            return
+        }
+        guard NIODeadline.now() < deadline else {
+            let limit = CheckReason.milliseconds(timeout)
+            promise.fail(Failure(outcome: .failed("no place in its listen queue within \(limit)")))
+            return
+        }
+        loop.assumeIsolated().scheduleTask(in: min(CheckConnector.listenQueuePause, deadline - .now())) {
+            self.connect(toUnix: address, deadline: deadline, timeout: timeout, promise)
+        }
     }
 
     /// The channel of a connect under way.

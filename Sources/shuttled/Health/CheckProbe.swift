@@ -71,13 +71,15 @@ extension CheckProbe {
         return value
     }
 
-    /// The address that is checked. A port alone, or the name of SRV records, goes with the address of each backend.
+    /// The address that is checked; a unix socket has no name that a server could know it by. A port alone, or the name of SRV records, goes with the address of each backend.
     private static func hostHeader(_ checkAddress: String, _ backendAddress: String) -> String {
-        switch try? Endpoint(parsing: checkAddress) {
-        case .host:
+        switch try? BackendAddress(parsing: checkAddress) {
+        case .endpoint(.host):
             return checkAddress
-        case .wildcard(let port):
+        case .endpoint(.wildcard(let port)):
             return host(of: backendAddress).map { "\($0):\(port)" } ?? backendAddress
+        case .unix:
+            return "localhost"
         default:
             return backendAddress
         }

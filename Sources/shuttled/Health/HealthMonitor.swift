@@ -23,6 +23,8 @@ final class HealthMonitor {
     struct Observer {
         var checked: (_ identity: BackendIdentity, _ result: CheckResult) -> Void
         var changed: (_ identity: BackendIdentity, _ isUp: Bool) -> Void
+        /// Checks have changed it, for this reason; not where there are none any more.
+        var told: (_ identity: BackendIdentity, _ isUp: Bool, _ reason: String) -> Void = { _, _, _ in }
     }
 
     private let loop: any EventLoop
@@ -233,12 +235,14 @@ final class HealthMonitor {
         switch transition {
         case .wentDown:
             observer.changed(target.identity, false)
+            observer.told(target.identity, false, reason)
             logger.warning(
                 "backend is down",
                 metadata: HealthMonitor.metadata(target, ["reason": "\(reason)", "failed_checks": "\(target.fall)"])
             )
         case .wentUp:
             observer.changed(target.identity, true)
+            observer.told(target.identity, true, reason)
             logger.info(
                 "backend is up",
                 metadata: HealthMonitor.metadata(target, ["reason": "\(reason)", "good_checks": "\(target.rise)"])

@@ -17,6 +17,8 @@ struct HealthTarget: Equatable, Sendable {
     var intervalMilliseconds: Int
     var connectTimeoutMilliseconds: Int
     var probe: CheckProbe
+    /// What a connection to the backend begins with, where it is checked at its own address; nil for nothing.
+    var proxyProtocol: ProxyProtocolVersion?
     /// For all that comes after the connect.
     var probeTimeoutMilliseconds: Int
     var fall: Int
@@ -26,7 +28,7 @@ struct HealthTarget: Equatable, Sendable {
 extension HealthTarget {
     /// Whether a result of the one says something about the other.
     func isCheckedAs(_ other: HealthTarget) -> Bool {
-        checkAddress == other.checkAddress && probe == other.probe
+        checkAddress == other.checkAddress && probe == other.probe && proxyProtocol == other.proxyProtocol
     }
 
     /// The backends of a service that are checked, in their order. `backendAddresses` and `checkAddresses` go with its
@@ -52,6 +54,8 @@ extension HealthTarget {
                         service.check, checkAddress: service.backends[index].checkAddress,
                         backendAddress: service.backends[index].address
                     ),
+                    proxyProtocol: checkAddress == backendAddresses[index]
+                        ? service.proxyProtocolSend(to: service.backends[index]) : nil,
                     probeTimeoutMilliseconds: service.check.timeoutMilliseconds,
                     fall: service.fall,
                     rise: service.rise

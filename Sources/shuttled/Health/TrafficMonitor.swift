@@ -16,14 +16,18 @@ final class TrafficMonitor {
     private let loop: any EventLoop
     private let logger: Logger
     private let judge: (_ milliseconds: UInt64) -> [EjectionChange]
+    private let told: (EjectionChange) -> Void
     private var timer: Scheduled<Void>?
     private var isStopped = false
 
+    /// `told` hears of each change.
     init(
-        loop: any EventLoop, logger: Logger, judge: @escaping (_ milliseconds: UInt64) -> [EjectionChange]
+        loop: any EventLoop, logger: Logger, told: @escaping (EjectionChange) -> Void = { _ in },
+        judge: @escaping (_ milliseconds: UInt64) -> [EjectionChange]
     ) {
         self.loop = loop
         self.logger = logger
+        self.told = told
         self.judge = judge
     }
 
@@ -45,6 +49,7 @@ final class TrafficMonitor {
         }
         for change in judge(NIODeadline.now().uptimeNanoseconds / 1_000_000) {
             log(change)
+            told(change)
         }
         timer = loop.assumeIsolated().scheduleTask(in: TrafficMonitor.interval) {
             self.look()

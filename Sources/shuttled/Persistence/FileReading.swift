@@ -9,9 +9,9 @@ enum FileReading {
     static let sizeMax = 1 << 30
 
     /// The file's bytes, or nil when there is no such file. Blocks; but where only a regular file will do, opening a
-    /// pipe does not wait for someone to write to it.
+    /// pipe does not wait for someone to write to it. `refusing`: permissions that the file must not give.
     static func bytes(
-        of path: String, regularOnly: Bool = false, sizeMax: Int = sizeMax
+        of path: String, regularOnly: Bool = false, sizeMax: Int = sizeMax, refusing refused: FilePermissions = []
     ) throws(FileFailure) -> [UInt8]? {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | (regularOnly ? O_NONBLOCK : 0))
         guard descriptor >= 0 else {
@@ -33,7 +33,19 @@ enum FileReading {
         guard status.type == .regular || !regularOnly else {
             throw FileFailure("use", path, code: EINVAL, remedy: "it is not a regular file; name a regular file")
         }
+        guard status.permissions.isDisjoint(with: refused) else {
+            let mode = String(status.permissions.rawValue & 0o777, radix: 8)
+            throw FileFailure(
+                "use", path, code: EPERM,
+                remedy: "its mode is 0\(mode), which lets others read or write it; chmod o-rw \(path)"
+            )
+        }
         return try bytes(from: descriptor, sizeHint: Int(status.size), path: path, sizeMax: sizeMax)
+    }
+
+    /// What comes on standard input until its end, whatever it is: `/dev/stdin` cannot open a socket, nor what is another user's.
+    static func standardInput(sizeMax: Int = sizeMax) throws(FileFailure) -> [UInt8] {
+        try bytes(from: STDIN_FILENO, sizeHint: 0, path: "standard input", sizeMax: sizeMax)
     }
 
     /// What can be read from a descriptor until its end: also from a pipe, as `<(command)` of a shell is one.
@@ -48,7 +60,8 @@ enum FileReading {
             guard room > 0 else {
                 throw FileFailure(
                     "read", path, code: EFBIG,
-                    remedy: "it has more than \(sizeMax) bytes and cannot be a configuration; check the path"
+                    remedy:
+                        "it has more than \(sizeMax) bytes, which is more than any that is meant to be read; check the path"
                 )
             }
             let start = result.count

@@ -70,8 +70,9 @@ struct ConfigurationSource: Sendable {
             return StartFailure(.badConfiguration, lines: lines(issues))
         case .addressInUse(let issues), .cannotListen(let issues):
             return StartFailure(.cannotListen, lines: lines(issues))
-        case .unknownService, .unknownBackend, .shuttingDown, .notDurable:
-            // None of these can come of replacing everything at the start, where nothing is written.
+        case .unknownService, .unknownBackend, .conditionFailed, .shuttingDown, .notDurable, .awaitsConfirmation,
+            .barsWayBack, .hasNoWayBack, .notPending, .notPermitted:
+            // None of these can come of replacing everything at the start, where nothing is written and nobody asks.
             return StartFailure(.fault, "the configuration was not applied: \(refusal)")
         }
     }

@@ -13,6 +13,8 @@ struct Lifecycle: Sendable {
     let admin: any Service
     let drainLimit: TimeAmount
     let reload: ConfigurationReload
+    /// Where there are tokens.
+    let tokenReload: TokenReload?
     let signals: UnixSignalsSequence
     /// Of the control loop.
     let executor: ControlLoopExecutor
@@ -42,6 +44,7 @@ struct Lifecycle: Sendable {
             case .sighup:
                 // Not awaited: a reload may wait for a disk or for DNS, and the next signal may be SIGTERM.
                 Task(executorPreference: executor) { await reload.run() }
+                Task(executorPreference: executor) { await tokenReload?.run(for: .signal) }
             case _ where !isStopping:
                 isStopping = true
                 logger.info("stopping", metadata: ["signal": "\(signal)"])

@@ -15,6 +15,11 @@ struct MachineCheck: Sendable {
         lines += text.split(separator: "\n").map(String.init)
     }
 
+    /// What a start puts up with: it leaves the backend, or its checks, out until the name resolves.
+    private mutating func warn(_ text: String) {
+        lines += text.split(separator: "\n").map { "\($0) (a warning: a start leaves it out until its name resolves)" }
+    }
+
     /// Reads both files, and looks whether the one that would be loaded goes together with this machine's addresses.
     /// Blocks.
     mutating func checkFiles(config: String?, state: String?, lookup: @escaping NameLookup) async {
@@ -46,12 +51,28 @@ struct MachineCheck: Sendable {
         }
     }
 
+    /// Reads the file of tokens. Blocks.
+    mutating func checkTokens(_ path: String, onUnixSocket: Bool) {
+        do throws(TokenFileError) {
+            lines.append("\(path): valid tokens: \(try TokenFile.read(path, onUnixSocket: onUnixSocket).summary)")
+        } catch {
+            for line in error.lines {
+                problem(line)
+            }
+        }
+    }
+
     private mutating func checkAddresses(_ file: ConfigurationFile, _ lookup: @escaping NameLookup) async {
         do throws(ChangeRefusal) {
             let next = try NextConfiguration(
                 applying: .replaceAll(file.services), prefix: file.servicesPointer, to: []
             )
-            let resolved = try await AddressResolver(lookup: lookup).resolve(next, live: [:]) { _ in nil }
+            let resolved = try await AddressResolver(lookup: lookup).resolve(
+                next, live: [:], toleratesSilence: true
+            ) { _ in nil }
+            if !resolved.tolerated.isEmpty {
+                warn(file.error(resolved.tolerated).description)
+            }
             let conflicts =
                 ListenConflicts.issues(in: resolved.services, of: next)
                 + SourceConflicts.issues(in: resolved.services, of: next, live: [:])

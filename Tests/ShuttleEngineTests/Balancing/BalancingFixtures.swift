@@ -16,6 +16,8 @@ final class TableFixture {
     init(
         weights: [Int],
         _ algorithm: BalanceAlgorithm = .roundRobin,
+        queueLimit: Int = 0,
+        deny: [String] = [],
         configure: (_ index: Int, _ backend: inout BackendConfiguration) -> Void = { _, _ in }
     ) {
         records = weights.indices.map { index in
@@ -31,7 +33,7 @@ final class TableFixture {
         }
         serviceRecord = .allocate(capacity: 1)
         serviceRecord.initialize(to: ServiceRecord(workerCount: 1))
-        let configuration = ServiceConfiguration(
+        var configuration = ServiceConfiguration(
             name: "a",
             address: "127.0.0.1:80",
             backends: weights.enumerated().map { index, weight in
@@ -42,6 +44,8 @@ final class TableFixture {
             },
             balance: algorithm
         )
+        configuration.queueLimit = queueLimit
+        configuration.deny = deny
         let shares = CompiledService.shares(configuration, records)
         service = CompiledService(
             configuration: configuration,
@@ -61,7 +65,7 @@ final class TableFixture {
         serviceRecord.deallocate()
     }
 
-    var table: ServiceTable { service.table.pointee }
+    var table: UnsafePointer<ServiceTable> { UnsafePointer(service.table) }
     var active: [Int] { records.map { $0.pointee.active.load(ordering: .relaxed) } }
 
     /// The index of the chosen backend.
@@ -80,17 +84,13 @@ final class TableFixture {
         table.chooseBackend(for: random.withLock { $0.next() }, excluding: tried)
     }
 
-    /// As after a snapshot that knows of the backends' health.
-    func renew() {
-        let shares = CompiledService.shares(service.configuration, records)
-        service = CompiledService(
-            configuration: service.configuration,
-            record: serviceRecord,
-            backends: records,
-            rotation: Rotation(shares),
-            rotationShares: shares,
-            reusing: service
-        )
+    /// As after a snapshot that knows of the backends' health, and of their slow starts by then.
+    func renew(at now: UInt64 = 0) { service = service.renewed(at: now) }
+
+    /// As before the service is compiled for the first time, or by another configuration.
+    func lookAtSlowStarts(at now: UInt64, isRunning: Bool) {
+        CompiledService.advanceSlowStarts(
+            of: service.configuration, records, record: serviceRecord, isRunning: isRunning, at: now)
     }
 
     func setUp(_ index: Int, _ isUp: Bool) { records[index].pointee.isUp.store(isUp, ordering: .relaxed) }

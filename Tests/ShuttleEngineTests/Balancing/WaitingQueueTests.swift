@@ -99,6 +99,25 @@ import Testing
         #expect(box.call(9) == [0, 1, 2, 3, 4])
     }
 
+    /// Who was called and then refused comes back to where it stood, and keeps the end of its wait.
+    @Test func whoWasRefusedStandsWhereItStood() {
+        let box = Box(limit: 5)
+        let joined = (UInt32(0)..<4).map { slot in
+            box.queue.join(worker: 0, slot: slot, now: UInt64(slot) * 10, limit: 5, wait: 1000)!
+        }
+        #expect(box.call(2) == [0, 1])
+        for index in [1, 0] { box.queue.finish(joined[index].position, isServed: true, now: 50) }
+        #expect(box.join(4, now: 60) != nil)
+        for slot in [UInt32(1), 0] {
+            let again = box.queue.join(
+                worker: 0, slot: slot, now: 70, limit: 5, wait: 1000, as: joined[Int(slot)].standing)
+            #expect(
+                again?.standing == joined[Int(slot)].standing && again?.standing.deadline == UInt64(slot) * 10 + 1000)
+        }
+        #expect(box.numbers == [0, 1, 2, 3, 4])
+        #expect(box.call(9) == [0, 1, 2, 3, 4])
+    }
+
     @Test func thoseCalledAreToldToWhoCallsNext() {
         let box = Box(limit: 5)
         let positions = (UInt32(0)..<5).map { box.join($0)! }

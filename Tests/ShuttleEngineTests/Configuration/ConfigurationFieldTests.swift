@@ -7,12 +7,16 @@ import Testing
     @Test func serviceFields() {
         #expect(
             ServiceConfiguration.fields.map(\.name) == [
-                "name", "address", "balance", "check_interval", "fall", "rise", "client_timeout", "server_timeout",
+                "name", "address", "network", "balance", "check_interval", "fall", "rise", "client_timeout",
+                "server_timeout",
                 "connect_timeout", "retries", "retry_timeout", "resolve_interval", "passive", "max_connections",
-                "max_connections_per_client", "queue_limit", "queue_timeout", "maintenance", "half_close",
+                "max_connections_per_client", "queue_limit", "queue_timeout", "allow", "deny", "rate_limit",
+                "bandwidth_limit", "service_bandwidth_limit", "maintenance", "half_close",
                 "half_close_timeout",
-                "max_lifetime", "max_lifetime_jitter", "keepalive", "user_timeout", "source_address", "drain_timeout",
-                "check",
+                "max_lifetime", "max_lifetime_jitter", "keepalive", "user_timeout", "source_address",
+                "proxy_protocol_accept", "proxy_protocol_send", "preread_timeout", "preread_limit", "routes",
+                "socket_mode", "socket_owner", "socket_group", "drain_timeout",
+                "udp_idle_timeout", "udp_max_sessions", "udp_responses", "udp_requests", "check",
                 "backends",
             ]
         )
@@ -23,7 +27,8 @@ import Testing
     @Test func backendFields() {
         #expect(
             BackendConfiguration.fields.map(\.name) == [
-                "name", "address", "check_address", "weight", "max_connections", "backup", "state", "passive",
+                "name", "address", "check_address", "weight", "max_connections", "backup", "state", "slow_start",
+                "passive", "proxy_protocol_send",
             ]
         )
         #expect(BackendConfiguration.fields.filter(\.isRequired).map(\.name) == ["name", "address"])
@@ -48,9 +53,10 @@ import Testing
             service.retryTimeoutMilliseconds, service.resolveIntervalMilliseconds, service.connectionsMax,
             service.connectionsPerClientMax, service.queueLimit, service.queueTimeoutMilliseconds,
             service.halfCloseTimeoutMilliseconds, service.maxLifetimeMilliseconds, service.maxLifetimeJitterPercent,
-            service.userTimeoutMilliseconds, service.drainTimeoutMilliseconds,
+            service.userTimeoutMilliseconds, service.prereadTimeoutMilliseconds, service.prereadLimitBytes,
+            service.drainTimeoutMilliseconds,
         ]
-        #expect(values == Array(1000..<1018))
+        #expect(values == Array(1000..<1020))
     }
 
     @Test func defaultsAreInRange() {

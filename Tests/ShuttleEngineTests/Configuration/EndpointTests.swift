@@ -161,7 +161,7 @@ import Testing
         ("::1", "\"[::1]:8080\""),
         ("2001:DB8::1", "\"[2001:db8::1]:8080\""),
         ("*:80", "write \":80\""),
-        ("/run/x.sock", "unix sockets are not supported yet"),
+        ("/run/x.sock", "a unix socket cannot stand here"),
         ("a:65536", "from 1 to 65535"),
         ("a:080x", "decimal digits without sign or leading zeros"),
     ])

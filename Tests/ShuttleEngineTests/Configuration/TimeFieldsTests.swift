@@ -44,6 +44,17 @@ import Testing
         }
     }
 
+    @Test func slowStartOfABackend() {
+        func pointers(_ milliseconds: Int) -> [String] {
+            issues {
+                $0.backends = [ConfigurationFixtures.backend("b")]
+                $0.backends[0].slowStartMilliseconds = milliseconds
+            }.map(\.pointer)
+        }
+        for value in [0, 1, 86_400_000] { #expect(pointers(value).isEmpty) }
+        for value in [-1, 86_400_001] { #expect(pointers(value) == ["/backends/0/slow_start"]) }
+    }
+
     @Test func aTimeoutOfWhatThereIsNot() {
         let found = issues {
             $0.halfClose = false
@@ -85,6 +96,29 @@ import Testing
             $0.keepalive.count = 128
         }
         #expect(found.map(\.pointer) == ["/keepalive/idle", "/keepalive/interval", "/keepalive/count"])
+    }
+
+    // MARK: What is read first
+
+    @Test func prereadBoundsNeedSomethingThatIsRead() {
+        let found = issues {
+            $0.prereadTimeoutMilliseconds = 100
+            $0.prereadLimitBytes = 1000
+        }
+        #expect(found.map(\.pointer) == ["/preread_timeout", "/preread_limit"])
+        #expect(found.allSatisfy { $0.detail.contains("proxy_protocol_accept") })
+        #expect(
+            issues {
+                $0.prereadTimeoutMilliseconds = 100
+                $0.prereadLimitBytes = 256
+                $0.proxyProtocolAccept = true
+            }.isEmpty)
+        let outOfRange = issues {
+            $0.prereadTimeoutMilliseconds = 0
+            $0.prereadLimitBytes = 16_385
+            $0.proxyProtocolAccept = true
+        }
+        #expect(outOfRange.map(\.pointer) == ["/preread_timeout", "/preread_limit"])
     }
 
     // MARK: Source addresses

@@ -100,8 +100,43 @@ struct EngineTests {
         for next in [address, wildcard, address] {
             try Self.complete(engine.commit(engine.prepare([Self.service("a", at: next)])), on: engine)
             // A stranger is refused all the same.
-            #expect(throws: SystemCallError(code: EADDRINUSE)) { try ListeningSocket.open(next).get() }
+            #expect(throws: ListenError(.listen, EADDRINUSE)) { try ListeningSocket.open(next).get() }
         }
+    }
+
+    /// Files of sockets that stay get their access with the change, and have it back when that is abandoned or refused.
+    @Test func theAccessOfASocketsFileGoesWithTheChange() throws {
+        let path = "/tmp/shuttle-engine-\(getpid()).sock"
+        func mode() -> UInt32? {
+            var status = stat()
+            return lstat(path, &status) == 0 ? status.st_mode & 0o777 : nil
+        }
+        func service(_ mode: UInt32, at address: SocketAddress? = nil) -> ResolvedService {
+            var service = Self.service("a", at: address ?? .unix(name: path, isAbstract: false))
+            service.socketAccess.mode = mode
+            return service
+        }
+        let taken = try ListeningSocket.open(.loopbackIPv4(port: 0)).get()
+        let takenAddress = try #require(SocketAddress.local(of: taken.descriptor))
+        let engine = try Engine(options: Engine.Options(ringCount: 1))
+        engine.start()
+        defer { engine.stop() }
+        engine.abandon(try engine.prepare([service(0o600)]))
+        #expect(mode() == nil)
+        try Self.complete(engine.commit(engine.prepare([service(0o600)])), on: engine)
+        #expect(mode() == 0o600)
+        let change = try engine.prepare([service(0o666)])
+        #expect(mode() == 0o666)
+        engine.abandon(change)
+        #expect(mode() == 0o600)
+        #expect(throws: ListenFailure.self) {
+            engine.abandon(try engine.prepare([service(0o644), Self.service("b", at: takenAddress)]))
+        }
+        #expect(mode() == 0o600)
+        try Self.complete(engine.commit(engine.prepare([service(0o666)])), on: engine)
+        #expect(mode() == 0o666)
+        try Self.complete(engine.commit(engine.prepare([])), on: engine)
+        #expect(mode() == nil)
     }
 
     @Test func anAddressKeepsItsSocketWhateverServiceHasIt() throws {
@@ -191,6 +226,23 @@ struct SessionCapacityTests {
         #expect(large.sessionsPerRing(listenerCount: 0) == (20_000 - 256 - rings) / 4)
         #expect(large.sessionsPerRing(listenerCount: 1000) == (20_000 - 256 - rings - 1000) / 4)
         #expect(large.slotsPerRing == large.sessionsPerRing(listenerCount: 0))
+    }
+
+    @Test func datagramSessionsGetWhatTheyMayHaveAndHalfAtTheMost() {
+        let capacity = SessionCapacity(descriptorLimit: 20_000, ringCount: 2)
+        let free = 20_000 - 256 - 2 * (2 + 2 * 64)
+        #expect(capacity.datagramSessionsPerRing(listenerCount: 0, datagramSessions: 0) == 0)
+        #expect(capacity.datagramSessionsPerRing(listenerCount: 0, datagramSessions: 101) == 101)
+        #expect(capacity.sessionsPerRing(listenerCount: 0, datagramSessions: 101) == (free - 101) / 4)
+        let most = 1_000_000
+        #expect(capacity.datagramSessionsPerRing(listenerCount: 0, datagramSessions: most) <= capacity.slotsPerRing)
+        #expect(capacity.sessionsPerRing(listenerCount: 0, datagramSessions: most) == free / 2 / 4)
+        // Where they do not last for all of them, each ring has its part.
+        let few = SessionCapacity(descriptorLimit: 2000, ringCount: 2)
+        let half = (2000 - 256 - 2 * (2 + 2 * few.pipesPerRing)) / 2
+        #expect(few.datagramSessionsPerRing(listenerCount: 0, datagramSessions: half + 1) == (half + 1) / 2)
+        let small = SessionCapacity(descriptorLimit: 64, ringCount: 1)
+        #expect(small.datagramSessionsPerRing(listenerCount: 60, datagramSessions: 9) == 1)
     }
 
     @Test func aSmallLimitKeepsHalfBackAndServesAtLeastOne() {

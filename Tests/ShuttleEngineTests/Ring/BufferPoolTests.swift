@@ -29,6 +29,42 @@ import Testing
         #expect(pool.takeFree() == taken[1], "the one used last is the one the cache knows")
     }
 
+    /// Pieces move together in order, as far as the first buffer holds them, and the buffers they leave come back.
+    @Test func gathersPieces() {
+        var random = SeededGenerator(11)
+        for _ in 0..<500 {
+            var pool = BufferPool(bufferCount: 12, bufferSize: 16)!
+            var queue = BufferQueue()
+            var bytes: [UInt8] = []
+            for _ in 0..<Int.random(in: 1...8, using: &random) {
+                let buffer = pool.takeFree()!
+                let piece = (0..<Int.random(in: 1...16, using: &random)).map { _ in
+                    UInt8.random(in: 0...255, using: &random)
+                }
+                pool.address(of: buffer).copyMemory(from: piece, byteCount: piece.count)
+                _ = pool.append(buffer, count: piece.count, to: &queue)
+                bytes += piece
+                if Bool.random(using: &random) { pool.gather(&queue) }
+                if bytes.count > 1, Int.random(in: 0..<4, using: &random) == 0 {
+                    let count = Int.random(in: 1..<bytes.count, using: &random)
+                    pool.consume(count, from: &queue)
+                    bytes.removeFirst(count)
+                }
+            }
+            pool.gather(&queue)
+            #expect(Array(pool.firstBytes(of: queue)) == Array(bytes.prefix(16)))
+            #expect(pool.freeCount + Int(queue.count) == 12)
+            let held = withUnsafeTemporaryAllocation(of: iovec.self, capacity: 16) { vectors in
+                let (count, total) = pool.pieces(of: queue, into: vectors.baseAddress!, limit: 16)
+                #expect(total == bytes.count)
+                return vectors[0..<count].flatMap { UnsafeRawBufferPointer(start: $0.iov_base, count: $0.iov_len) }
+            }
+            #expect(held == bytes)
+            pool.discard(&queue)
+            #expect(pool.freeCount == 12 && pool.firstBytes(of: queue).isEmpty)
+        }
+    }
+
     @Test func buffersLieApart() {
         let pool = BufferPool(bufferCount: 4, bufferSize: 100)!
         for buffer in BufferID(0)..<4 {

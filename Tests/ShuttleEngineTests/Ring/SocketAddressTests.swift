@@ -32,6 +32,22 @@ import Testing
         #expect(SocketAddress.anyIPv6(port: 443).description == "[::]:443")
     }
 
+    @Test func unixSockets() throws {
+        let path = "/" + String(repeating: "x", count: 106)
+        for (text, length) in [("unix:/run/a.sock", 14), ("unix:@a", 4), ("unix:" + path, 110), ("unix:@" + path, 110)]
+        {
+            let address = SocketAddress(try UnixAddress(parsing: text))
+            #expect(address.description == text)
+            #expect(address.isUnix && address.port == 0 && !address.isWildcard && address.length == length)
+        }
+        #expect(SocketAddress(try UnixAddress(parsing: path)).unixPath == path)
+        #expect(SocketAddress(try UnixAddress(parsing: "unix:@a")).unixPath == nil)
+        let same = ["/a//b", "unix:/a/b", "unix:@/a/b", "unix:@/a/b2"].map { try? UnixAddress(parsing: $0) }.compactMap(
+            \.self)
+        #expect(Set(same.map(SocketAddress.init)).count == 3)
+        #expect(MemoryLayout<SocketAddress>.size == 116)
+    }
+
     @Test func comparesWhatMatters() throws {
         #expect(SocketAddress.loopbackIPv4(port: 80) == .loopbackIPv4(port: 80))
         #expect(SocketAddress.loopbackIPv4(port: 80) != .loopbackIPv4(port: 81))

@@ -16,6 +16,52 @@ import Testing
         return session
     }
 
+    /// A client that is read first is looked at once for whatever it says, and once more when it has ended.
+    @Test func whoIsReadFirst() {
+        var pool = BufferPool(bufferCount: 4, bufferSize: 100)!
+        var session = Session()
+        func says(_ count: Int) {
+            let buffer = pool.takeFree()!
+            session.withFlow(from: .downstream) {
+                _ = pool.append(buffer, count: count, to: &$0.queue)
+                $0.received(count)
+            }
+        }
+        session.startPrereading()
+        #expect(session.isPrereading && session.waitsWithoutBackend && !session.isQueued)
+        #expect(next(session) == .receive(from: .downstream, byteLimit: 200), "two buffers, however low the pool runs")
+        session.withFlow(from: .downstream) { $0.receiveSubmitted() }
+        #expect(next(session) == .none)
+        says(10)
+        #expect(next(session) == .preread)
+        session.prereadInVain()
+        #expect(session.isPrereading && next(session) == .none)
+        says(1)
+        #expect(next(session) == .preread)
+        session.withFlow(from: .downstream) { pool.gather(&$0.queue) }
+        session.prereadInVain()
+        #expect(next(session) == .none)
+        session.withFlow(from: .downstream) {
+            pool.discard(&$0.queue)
+            $0.taken(11)
+            $0.receiveDisarmed()
+        }
+        #expect(!session.flow(from: .downstream).hasReceived, "what was taken off is no word of the stream")
+        session.prereadEnded()
+        #expect(next(session) == .receive(from: .downstream, byteLimit: 400), "as any that connects")
+        var ended = Session()
+        ended.startPrereading()
+        ended.endReceived(from: .downstream)
+        #expect(next(ended) == .preread)
+        var reset = Session()
+        reset.startPrereading()
+        reset.receiveFailed(from: .downstream)
+        #expect(next(reset) == .close(resetDownstream: false, resetUpstream: true))
+        reset.prereadEnded()
+        reset.closeSubmitted()
+        #expect(reset.isQuiet)
+    }
+
     /// Only between two sides that live and have nothing else to do may completions of sends wait.
     @Test func sendsThatMayBeLookedAtLater() {
         var session = Session()

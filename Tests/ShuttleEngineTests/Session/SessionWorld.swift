@@ -285,6 +285,7 @@ struct SessionWorld {
             actions += 1
             switch action {
             case .none: return checkPipes()
+            case .preread: object("it is not to be read first")
             case .send(let side): send(side)
             case .receive(let side, let limit): receive(side, limit)
             case .cancelReceive(let side):

@@ -9,19 +9,21 @@ import Testing
     @Test func tableSaysWhatTheConfigurationSays() {
         let fixture = TableFixture(weights: [2, 0, 5], .leastConnections)
         let table = fixture.table
-        #expect(table.algorithm == .leastConnections)
-        #expect(table.entries.map(\.weight) == [2, 0, 5])
-        #expect(table.entries.map(\.record) == fixture.records)
-        #expect(table.entries.map(\.isUsable) == [true, false, true])
+        #expect(table.pointee.algorithm == .leastConnections)
+        #expect(table.pointee.entries.map(\.weight) == [2, 0, 5])
+        #expect(table.pointee.entries.map(\.record) == fixture.records)
+        #expect(table.pointee.entries.map(\.isUsable) == [true, false, true])
         #expect(
-            table.timeouts
+            table.pointee.timeouts
                 == SessionTimeouts(
                     clientMilliseconds: 0, serverMilliseconds: 0, connectMilliseconds: 5000, retryMilliseconds: 0,
                     halfCloseMilliseconds: 0, userMilliseconds: 0,
                     keepalive: Keepalive(idleSeconds: 60, intervalSeconds: 10, count: 6)))
-        #expect(table.lifetime == LifetimeLimit(milliseconds: 0, jitterPercent: 0) && !table.closesAtFirstEnd)
-        #expect(table.retries == 2)
-        #expect(Set(table.rotation) == [0, 2])
+        #expect(
+            table.pointee.lifetime == LifetimeLimit(milliseconds: 0, jitterPercent: 0)
+                && !table.pointee.closesAtFirstEnd)
+        #expect(table.pointee.retries == 2)
+        #expect(Set(table.pointee.rotation) == [0, 2])
     }
 
     @Test func timesOfTheConfigurationReachTheTable() {
@@ -79,7 +81,7 @@ import Testing
         #expect(view.epoch == 12 && view.sessionCapacity == 77)
         #expect(view.listeners.map(\.state) == [.none, .open])
         #expect(view.listeners[1].socket == 9 && view.listeners[1].generation == 3)
-        #expect(view.tables.map { $0.pointee.record } == [fixture.table.record])
+        #expect(view.tables.map { $0.pointee.record } == [fixture.table.pointee.record])
     }
 
     // MARK: Records

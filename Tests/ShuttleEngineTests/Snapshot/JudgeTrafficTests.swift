@@ -68,6 +68,16 @@ import Testing
         #expect(up(fixture) == [true, true])
     }
 
+    /// What a backend has taken that no socket holds unread, it has served.
+    @Test func aResetAfterMuchIsNoFailure() {
+        for bytes in [0, 1, 6 << 20, TrafficFailure.servedBytes - 1] as [UInt64] {
+            #expect(TrafficFailure.ofReset(acknowledgedBytes: bytes) == .reset)
+        }
+        for bytes in [TrafficFailure.servedBytes, 1 << 40, .max] {
+            #expect(TrafficFailure.ofReset(acknowledgedBytes: bytes) == nil)
+        }
+    }
+
     @Test func reasonsAreTold() {
         let failures = TrafficFailures()
         let (last, count) = (failures.last, failures.count)

@@ -25,7 +25,8 @@ struct AdminFixture: Sendable {
     /// Runs an endpoint around `body`, stops it and waits for its end.
     static func run(
         _ configuration: [ServiceConfiguration] = [FakeControl.web], at text: String = "127.0.0.1:0",
-        limits: AdminLimits = AdminLimits(), hosts: [AllowedHosts.Rule] = [],
+        limits: AdminLimits = AdminLimits(), hosts: [AllowedHosts.Rule] = [], tokens: AccessTokens? = nil,
+        logger: Logger = silentLogger,
         _ body: (AdminFixture) async throws -> Void
     ) async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
@@ -34,9 +35,9 @@ struct AdminFixture: Sendable {
         let listener = try AdminListener(opening: address)
         let control = FakeControl(configuration, loop: group.any())
         let responder = AdminResponder(
-            control: control, hosts: AllowedHosts(boundTo: address, further: hosts), limits: limits
+            control: control, hosts: AllowedHosts(boundTo: address, further: hosts), tokens: tokens, limits: limits
         )
-        let server = AdminServer(listener: listener, responder: responder, group: group, logger: silentLogger)
+        let server = AdminServer(listener: listener, responder: responder, group: group, logger: logger)
         let services = ServiceGroup(configuration: .init(services: [server], logger: silentLogger))
         let fixture = AdminFixture(
             control: control, address: listener.boundAddress, loop: group.any(), server: server, clients: clients,

@@ -120,18 +120,21 @@ import Testing
 
     // MARK: Unix sockets
 
-    @Test func theFileIsForOwnerAndGroup() throws {
+    @Test func theFileIsForItsOwnerIfNotSaidOtherwise() throws {
         try withFolder { folder in
             let path = "\(folder)/s"
             let umaskBefore = umask(0)
             defer { umask(umaskBefore) }
             let listener = try AdminListener(opening: try address("unix:\(path)"))
             #expect(file(at: path)?.type == .typeSocket)
-            #expect(file(at: path)?.mode == 0o660)
+            #expect(file(at: path)?.mode == 0o600)
             #expect(umask(0) == 0, "the umask is what it was")
             #expect(listener.boundAddress == "unix:\(path)")
             listener.close()
             #expect(file(at: path) == nil)
+            let open = try AdminListener(opening: try address("unix:\(path)"), mode: 0o660)
+            #expect(file(at: path)?.mode == 0o660)
+            open.close()
         }
     }
 

@@ -26,6 +26,8 @@ import Testing
           "ejected": true,
           "ejections": 28,
           "last_failure": "connect timed out",
+          "retried": 38,
+          "slow_start_percent": 36,
           "draining": 34,
           "ended": {
             "idle": 28,
@@ -124,6 +126,15 @@ import Testing
               "refused_per_client": 18,
               "queue_timeouts": 19,
               "queue_overflows": 20,
+              "denied": 35,
+              "refused_by_rate": 36,
+              "delayed": 37,
+              "delays": 38,
+              "bandwidth_holds": 39,
+              "retried": 40,
+              "preread_failures": 42,
+              "preread_timeouts": 41,
+              "routed": 43,
               "draining": 31,
               "ended": {
                 "idle": 16,
@@ -148,6 +159,8 @@ import Testing
                   "ejected": true,
                   "ejections": 28,
                   "last_failure": "connect timed out",
+                  "retried": 38,
+                  "slow_start_percent": 36,
                   "draining": 34,
                   "ended": {
                     "idle": 28,
@@ -181,7 +194,17 @@ import Testing
                 "spliced_bytes": 15,
                 "adoptions": 16,
                 "adoption_microseconds_p999": 17,
-                "adoption_microseconds_max": 18
+                "adoption_microseconds_max": 18,
+                "adoption_durations": [
+                  {
+                    "nanoseconds_max": 19,
+                    "count": 20
+                  },
+                  {
+                    "nanoseconds_max": 21,
+                    "count": 22
+                  }
+                ]
               },
               {
                 "ring": 1,
@@ -192,7 +215,17 @@ import Testing
                 "spliced_bytes": 25,
                 "adoptions": 26,
                 "adoption_microseconds_p999": 27,
-                "adoption_microseconds_max": 28
+                "adoption_microseconds_max": 28,
+                "adoption_durations": [
+                  {
+                    "nanoseconds_max": 29,
+                    "count": 30
+                  },
+                  {
+                    "nanoseconds_max": 31,
+                    "count": 32
+                  }
+                ]
               }
             ]
 

@@ -23,8 +23,14 @@ import Testing
     @Test(
         arguments: [
             ("/", .statistics), ("/_stats", .statistics), ("/config", .configuration), ("/_config", .configuration),
-            ("/livez", .health(.livez)), ("/readyz", .health(.readyz)), ("/healthz", .health(.healthz)),
+            ("/livez", .health(.livez)), ("/openapi.json", .description), ("/readyz", .health(.readyz)),
+            ("/healthz", .health(.healthz)),
+            ("/v1/history", .history), ("/v1/history/7", .historyEntry("7")),
+            ("/v1/history/7/restore", .historyRestore("7")), ("/v1/history/restore", .historyEntry("restore")),
+            ("/v1/confirm", .confirmations), ("/v1/confirm/7", .confirmation("7")),
             ("/v1/rings", .rings), ("/v1/%72ings", .rings), ("/web/rings", .backend(service: "web", name: "rings")),
+            ("/v1/events", .events), ("/v1/services/web/wait", .serviceWait("web")),
+            ("/v1/services/wait", .serviceConfiguration("wait")),
             ("/rings", .service("rings")), ("/v1%2Frings", .service("v1/rings")),
             ("/web", .service("web")), ("/web/one", .backend(service: "web", name: "one")),
             ("/web/config", .backend(service: "web", name: "config")),
@@ -39,8 +45,11 @@ import Testing
 
     @Test(arguments: [
         "//", "/web/", "/web//one", "//web", "/config/", "/config/x", "/_stats/x", "/livez/x", "/metrics", "/v1",
-        "/v1/services", "/v1/rings/", "/v1/rings/0", "/v1/Rings", "/v1/config", "/v1//rings", "/V1/rings/0",
-        "/dashboard", "/openapi.json", "/metrics/x", "/a/b/c", "/.", "/..", "/web/..", "/web/.",
+        "/v1/services", "/v1/events/1", "/v1/services/web/wait/", "/v1/services/web/wait/x", "/v1/rings/",
+        "/v1/rings/0", "/v1/Rings", "/v1/history/", "/v1/history/1/undo", "/v1/history/1/restore/x",
+        "/v1/config", "/v1//rings", "/V1/rings/0",
+        "/dashboard", "/openapi.json/x", "/v1/confirm/", "/v1/confirm/1/x", "/metrics/x", "/a/b/c", "/.", "/..",
+        "/web/..", "/web/.",
         "/../config", "/./config", "/%2e%2e", "/web/%2E", "/%2e%2E/config", "/a/b/c/",
     ])
     func pathsLeadNowhere(_ path: String) {
@@ -66,8 +75,11 @@ import Testing
         arguments: [
             ("/", "GET, HEAD"), ("/_stats", "GET, HEAD"), ("/config", "GET, HEAD, PUT"), ("/_config", "GET, HEAD, PUT"),
             ("/livez", "GET, HEAD"), ("/readyz", "GET, HEAD"), ("/healthz", "GET, HEAD"),
-            ("/v1/rings", "GET, HEAD"),
-            ("/web", "GET, HEAD, PUT, POST, DELETE"), ("/web/one", "GET, HEAD, PUT, POST, DELETE"),
+            ("/v1/rings", "GET, HEAD"), ("/v1/services/web/wait", "GET, HEAD"), ("/v1/events", "GET, HEAD"),
+            ("/v1/rings", "GET, HEAD"), ("/v1/history", "GET, HEAD"), ("/v1/history/1", "GET, HEAD"),
+            ("/v1/history/1/restore", "POST"),
+            ("/v1/services/web", "GET, HEAD"), ("/v1/services/web/backends/one", "GET, HEAD"),
+            ("/web", "GET, HEAD, PUT, POST, PATCH, DELETE"), ("/web/one", "GET, HEAD, PUT, POST, PATCH, DELETE"),
         ])
     func methodsAreAllowedOrListed(_ path: String, _ allowed: String) throws {
         let route = try route(path)
@@ -104,7 +116,7 @@ import Testing
 
     @Test func unknownMethodsAreAnsweredByTheirPath() {
         #expect(lineProblem("BREW /web HTTP/1.1")?.kind == .methodNotAllowed)
-        #expect(lineProblem("BREW /web?x HTTP/1.1")?.headers[.allow] == "GET, HEAD, PUT, POST, DELETE")
+        #expect(lineProblem("BREW /web?x HTTP/1.1")?.headers[.allow] == "GET, HEAD, PUT, POST, PATCH, DELETE")
         #expect(lineProblem("BREW /config HTTP/1.0")?.headers[.allow] == "GET, HEAD, PUT")
         #expect(lineProblem("BREW /a/b/c HTTP/1.1")?.kind == .notFound)
         for line in [

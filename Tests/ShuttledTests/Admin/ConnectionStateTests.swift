@@ -136,6 +136,32 @@ import Testing
         #expect(state.overdue(unsentBytes: 1, now: Self.at(50)) == .close)
     }
 
+    /// As long as it is taken, however much it has become; ten seconds when nothing goes.
+    @Test func aStreamLastsAsLongAsItIsTaken() {
+        var state = opened()
+        state.headArrived(bodyBytes: 0, keepsAlive: true, now: Self.at(0))
+        state.requestEnded(now: Self.at(0))
+        state.answerStreams(now: Self.at(0))
+        #expect(state.answerBegan(now: Self.at(0)) == true, "the connection ends with it")
+        for minute in 1...60 {
+            #expect(state.overdue(unsentBytes: 0, now: Self.at(Double(minute) * 60)) == nil, "silence is no fault")
+        }
+        // Slowly, while it grows.
+        for second in 1...60 {
+            state.answerGrew(1000)
+            let unsent = state.overdue(unsentBytes: second * 990, now: Self.at(3600 + Double(second)))
+            #expect(unsent == nil, "after \(second) s")
+        }
+        #expect(state.expendability(now: Self.at(3660)) == nil)
+        #expect(state.nextDeadline(now: Self.at(3660)) == Self.at(3661), "how much has gone is seen by looking")
+        #expect(state.overdue(unsentBytes: 60 * 990, now: Self.at(3669.9)) == nil)
+        #expect(state.overdue(unsentBytes: 60 * 990, now: Self.at(3670)) == .close)
+        // Its end is taken as that of any answer.
+        state.answerEnded(now: Self.at(3665))
+        #expect(state.answerFlushed(now: Self.at(3666)) == false)
+        #expect(state.phase == .lingering)
+    }
+
     @Test func theConnectionEndsWhereItMust() {
         // The client said so.
         var state = opened()

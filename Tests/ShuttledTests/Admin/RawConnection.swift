@@ -100,6 +100,16 @@ final class RawConnection: Sendable {
         }
     }
 
+    /// What has come so far, once it is enough. It stays, for who asks again.
+    func text(_ isEnough: @escaping @Sendable (String) -> Bool) async throws -> String {
+        try await wait { text, isClosed in
+            if !isEnough(text), isClosed {
+                throw RawConnectionError.closed(text)
+            }
+            return isEnough(text) ? text : nil
+        }
+    }
+
     /// Everything up to the end of the connection, which ends on this side as well then.
     func untilClosed() async throws -> String {
         let text = try await wait { text, isClosed in isClosed ? text : nil }

@@ -167,13 +167,17 @@ import Testing
             ServiceConfiguration.statisticsNames == [
                 "sent", "received", "errors", "connections", "active", "panics", "queued", "refused",
                 "refused_per_client",
-                "queue_timeouts", "queue_overflows", "draining", "ended",
+                "queue_timeouts", "queue_overflows", "denied", "refused_by_rate", "delayed", "delays",
+                "bandwidth_holds", "retried", "preread_failures", "preread_timeouts", "routed", "draining", "ended",
+                "datagrams_sent", "datagrams_received",
+                "datagrams_dropped", "datagrams_limited", "datagrams_refused", "evicted",
             ]
         )
         #expect(
             BackendConfiguration.statisticsNames == [
                 "up", "sent", "received", "errors", "connections", "active", "check_success", "check_fail", "ejected",
-                "ejections", "last_failure", "draining", "ended", "resolved_address", "resolve_error", "resolve_time",
+                "ejections", "last_failure", "retried", "slow_start_percent", "draining", "ended", "resolved_address",
+                "resolve_error", "resolve_time",
                 "targets", "check_status", "check_reason", "check_duration_microseconds", "check_last",
             ]
         )

@@ -43,6 +43,7 @@ import Testing
                   "max_connections": 100,
                   "backup": true,
                   "state": "drain",
+                  "slow_start": 30000,
                   "passive": {
                     "failures": 5,
                     "window": 10000,

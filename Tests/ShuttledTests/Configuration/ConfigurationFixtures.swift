@@ -126,6 +126,7 @@ enum ConfigurationFixtures {
                 "max_connections": 100,
                 "backup": true,
                 "state": "drain",
+                "slow_start": 30000,
                 "passive": {
                   "failures": 5,
                   "window": 10000,
@@ -149,6 +150,7 @@ enum ConfigurationFixtures {
         var services = servicesWithoutPassive
         services[0].passive.failures = 0
         services[0].passive.downTimeMilliseconds = 20_000
+        services[1].backends[0].slowStartMilliseconds = 30_000
         services[1].backends[0].passive = PassiveConfiguration()
         return services
     }()

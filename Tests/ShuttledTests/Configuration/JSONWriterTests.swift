@@ -12,6 +12,20 @@ import Testing
         return String(decoding: writer.finish(trailingNewline: false), as: UTF8.self)
     }
 
+    @Test func onOneLine() {
+        var writer = JSONWriter(isOnOneLine: true)
+        writer.object { writer in
+            writer.member("name", "a,\n")
+            writer.list("empty") { _ in }
+            writer.list("numbers") { writer in
+                writer.value(1)
+                writer.object { $0.member("up", true) }
+            }
+        }
+        let printed = String(decoding: writer.finish(trailingNewline: true), as: UTF8.self)
+        #expect(printed == #"{"name": "a,\n", "empty": [], "numbers": [1, {"up": true}]}"# + "\n")
+    }
+
     @Test func layout() {
         let printed = text { writer in
             writer.object { writer in

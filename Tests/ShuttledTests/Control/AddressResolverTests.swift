@@ -36,16 +36,16 @@ import Testing
     @Test(arguments: [
         ("127.0.0.1:80", "127.0.0.1:80"), ("[::1]:80", "[::1]:80"), (":80", "[::]:80"), ("0.0.0.0:80", "0.0.0.0:80"),
         ("[::]:80", "[::]:80"), ("[::ffff:10.0.0.1]:80", "10.0.0.1:80"), ("[2001:DB8:0:0::1]:80", "[2001:db8::1]:80"),
-        ("db.test:80", "10.0.0.1:80"),
+        ("db.test:80", "10.0.0.1:80"), ("/run//app.sock", "unix:/run/app.sock"), ("unix:@app", "unix:@app"),
     ])
     func listeningAddresses(_ text: String, _ address: String) async throws {
         let services = try await resolve([ControlTesting.service("a", text)])
-        #expect(services.map(\.resolved.listenAddress.description) == [address])
+        #expect(services.map(\.resolved.listenAddress?.description) == [address])
     }
 
     @Test func withoutIPv6AWildcardIsIPv4() async throws {
         let services = try await resolve([ControlTesting.service("a", ":80")], hasIPv6: false)
-        #expect(services[0].resolved.listenAddress.description == "0.0.0.0:80")
+        #expect(services[0].resolved.listenAddress?.description == "0.0.0.0:80")
     }
 
     @Test func backendsAndTheirChecks() async throws {
@@ -54,6 +54,33 @@ import Testing
         let applied = try await resolve([service])[0]
         #expect(applied.resolved.backendAddresses.map(\.description) == ["10.0.0.1:5432", "10.0.0.2:80"])
         #expect(applied.checkAddresses.map { $0?.description } == [nil, "10.0.0.1:9000"])
+    }
+
+    @Test func unixSocketsOfBackendsAndTheirChecks() async throws {
+        var service = ControlTesting.service("a", ":80", backends: ["/run/x.sock", "10.0.0.2:80"])
+        service.backends[0].checkAddress = "10.0.0.2:81"
+        service.backends[1].checkAddress = "unix:@x"
+        let applied = try await resolve([service])[0]
+        #expect(applied.resolved.backendAddresses.map(\.description) == ["unix:/run/x.sock", "10.0.0.2:80"])
+        #expect(applied.checkAddresses.map { $0?.description } == ["10.0.0.2:81", "unix:@x"])
+        #expect(applied.resolved.socketAccess == SocketFileAccess(), "it has no file")
+    }
+
+    @Test func ownersAreFoundOutWhenTheyAreNamed() async throws {
+        var service = ControlTesting.service("a", "/run/x.sock")
+        (service.socketMode, service.socketOwner, service.socketGroup) = ("0600", "root", "33")
+        let applied = try await resolve([service])
+        #expect(applied[0].resolved.socketAccess == SocketFileAccess(mode: 0o600, owner: 0, group: 33))
+        service.socketOwner = "no-such-user"
+        service.socketGroup = "no-such-group"
+        let services = [service]
+        let refusal = try await #require(throws: ChangeRefusal.self) { try await resolve(services) }
+        guard case .invalid(let issues) = refusal else {
+            Issue.record("\(refusal)")
+            return
+        }
+        #expect(issues.map(\.pointer) == ["/0/socket_owner", "/0/socket_group"])
+        #expect(issues[0].detail.contains("no-such-user") && issues[1].detail.contains("no group"))
     }
 
     @Test func everyUnknownNameIsReportedWithItsPlace() async throws {
@@ -103,7 +130,7 @@ import Testing
         let next = try await resolve(
             [service], live: live, watched: [.host("db.test"): memory(.ipv4(0x0A00_0001, port: 0))], lookup: moved
         )[0]
-        #expect(next.resolved.listenAddress.description == "10.0.0.1:80")
+        #expect(next.resolved.listenAddress?.description == "10.0.0.1:80")
         #expect(next.resolved.backendAddresses.map(\.description) == ["10.0.0.1:1", "10.0.0.1:2"])
         #expect(next.checkAddresses.map { $0?.description } == ["10.0.0.1:9", nil])
     }
@@ -175,6 +202,15 @@ import Testing
     func whatDoesNot(_ addresses: [String]) async throws {
         #expect(try await pointers(addresses) == ["/0/address", "/1/address"])
         #expect(try await pointers(addresses.reversed()) == ["/0/address", "/1/address"])
+    }
+
+    @Test func eachNetworkHasAddressesOfItsOwn() async throws {
+        var services = [":80", "127.0.0.1:80", "local.test:80"].enumerated()
+            .map { ControlTesting.service("s\($0.offset)", $0.element) }
+        services[0].network = .udp
+        #expect(try await issues(.replaceAll(Array(services[0...1])), live: []).isEmpty)
+        services[2].network = .udp
+        #expect(try await issues(.replaceAll(services), live: []).map(\.pointer) == ["/0/address", "/2/address"])
     }
 
     @Test func everyoneInTheWayIsTold() async throws {

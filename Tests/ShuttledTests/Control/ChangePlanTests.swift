@@ -37,6 +37,15 @@ import Testing
         #expect(plan.summary == "changed service web (balance, fall); changed backend web/b1 (weight)")
     }
 
+    /// The address stays, and is another listener none the less.
+    @Test func anotherNetworkIsAnotherListener() {
+        var datagrams = web
+        datagrams.network = .udp
+        let plan = ChangePlan(from: [web], to: [datagrams])
+        #expect(plan.servicesChanged == [.init(subject: "web", fields: ["network"])])
+        #expect(plan.listenersOpened.map(\.address) == [":80"] && plan.listenersClosed.map(\.address) == [":80"])
+    }
+
     @Test func anotherAddressIsAnotherBackend() {
         var changed = web
         changed.backends[0].address = "10.0.0.9:80"

@@ -46,7 +46,7 @@ import Testing
                 return
             }
             #expect(reason.contains("No space left") && reason.contains(path), "\(reason)")
-            #expect(await stage.plane.configuration() == [Self.web])
+            #expect(await stage.plane.configuration().services == [Self.web])
             #expect(stage.engine.calls == ["prepare", "commit", "prepare", "abandon"])
             #expect(try folder.read("state.json") == before)
             isBroken.withLock { $0 = false }

@@ -41,7 +41,7 @@ import Testing
                 addresses(stage) == [["10.0.0.3:1", "10.0.0.3:2"], ["10.0.0.9:1", "10.0.0.3:3"]]
             }
             #expect(commits(stage) == 2)
-            #expect(await stage.plane.configuration() == services)
+            #expect(await stage.plane.configuration().services == services)
         }
     }
 
@@ -110,7 +110,7 @@ import Testing
                 _ = try await stage.apply(.putService(service))
             }
             try await ControlTesting.eventually("the last one is in use") { addresses(stage) == [["10.0.1.49:1"]] }
-            #expect(await stage.plane.configuration().map(\.fall) == [50])
+            #expect(await stage.plane.configuration().services.map(\.fall) == [50])
         }
     }
 }

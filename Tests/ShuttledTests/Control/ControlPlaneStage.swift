@@ -15,6 +15,7 @@ struct ControlPlaneStage: Sendable {
     struct State: Sendable {
         var path: String
         var calls = FileCalls.system
+        var historyCalls = FileCalls.system
     }
 
     let loop: any EventLoop
@@ -43,6 +44,7 @@ struct ControlPlaneStage: Sendable {
                 // Names are asked for all the time: nobody has to wait for one to move.
                 refreshDelay: { _, _ in .milliseconds(2) },
                 check: { _ in loop.makeSucceededFuture(.succeeded) },
+                historyCalls: state?.historyCalls ?? .system,
                 adoptionLimit: adoptionLimit,
                 fault: { faults.add($0) }
             )
@@ -59,6 +61,6 @@ struct ControlPlaneStage: Sendable {
     }
 
     func apply(_ change: ConfigurationChange) async throws(ChangeRefusal) -> [ServiceConfiguration] {
-        try await plane.apply(change, origin: ControlPlaneStage.origin)
+        try await plane.apply(change, origin: ControlPlaneStage.origin).services
     }
 }

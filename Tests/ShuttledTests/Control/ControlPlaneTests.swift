@@ -18,7 +18,7 @@ import Testing
         try await Stage.run { stage in
             let result = try await stage.apply(.replaceAll([Self.web, Self.db]))
             #expect(result == [Self.db, Self.web], "the whole configuration, sorted")
-            #expect(await stage.plane.configuration() == result)
+            #expect(await stage.plane.configuration().services == result)
             #expect(stage.engine.calls == ["prepare", "commit"])
             #expect(stage.engine.liveNames == ["db", "web"])
         }
@@ -73,7 +73,7 @@ import Testing
             stage.engine.state.withLock { $0.silentRings = [0] }
             async let answer = stage.apply(.putService(Self.web))
             try await ControlTesting.eventually("committed") { stage.engine.calls.contains("commit") }
-            #expect(await stage.plane.configuration() == [Self.web])
+            #expect(await stage.plane.configuration().services == [Self.web])
             stage.engine.state.withLock { $0.silentRings = [] }
             #expect(try await answer == [Self.web])
         }
@@ -101,7 +101,7 @@ import Testing
                 #expect(services[0].backends[0].address == "10.0.0.1:\(index + 1)")
             }
             #expect(stage.engine.calls == Array(repeating: ["prepare", "commit"], count: count).flatMap { $0 })
-            #expect(await stage.plane.configuration()[0].backends[0].address == "10.0.0.1:\(count)")
+            #expect(await stage.plane.configuration().services[0].backends[0].address == "10.0.0.1:\(count)")
         }
     }
 
@@ -145,7 +145,7 @@ import Testing
             }
             #expect(issues.map(\.pointer) == ["/0/address"], "the place in the body, not in the sorted list")
             #expect(issues[0].detail.contains("another program"))
-            #expect(await stage.plane.configuration() == [Self.db])
+            #expect(await stage.plane.configuration().services == [Self.db])
             #expect(stage.engine.calls == ["prepare", "commit", "prepare"])
         }
     }
@@ -163,7 +163,7 @@ import Testing
             #expect(await !stage.plane.readiness().isReady)
             stage.engine.state.withLock { $0.listenFailures = [:] }
             try await start.value
-            #expect(await stage.plane.configuration() == [Self.web])
+            #expect(await stage.plane.configuration().services == [Self.web])
         }
         for (code, limit) in [(EADDRINUSE, TimeAmount.milliseconds(30)), (EACCES, .seconds(60))] {
             try await Stage.run { stage in
@@ -174,7 +174,7 @@ import Testing
                     )
                 }
                 #expect((stage.engine.calls.count > 1) == (code == EADDRINUSE))
-                #expect(await stage.plane.configuration() == [])
+                #expect(await stage.plane.configuration().services == [])
             }
         }
     }
@@ -256,7 +256,7 @@ import Testing
             let readiness = await stage.plane.readiness()
             #expect(!readiness.isReady)
             #expect(readiness.checks.first { !$0.isGood }?.detail.contains("2 sessions") == true)
-            #expect(await stage.plane.configuration() == [Self.web], "reads are served")
+            #expect(await stage.plane.configuration().services == [Self.web], "reads are served")
             stage.engine.state.withLock { $0.activeSessions = 0 }
             await drain.value
             #expect(!stage.engine.calls.contains("cut"), "the sessions have ended by themselves")

@@ -29,6 +29,12 @@ final class FakeDataPlane: DataPlane, Sendable {
         /// What the next judgement comes to.
         var ejectionChanges: [EjectionChange] = []
         var checks: [String: (good: Int, bad: Int)] = [:]
+        /// Sessions of backends, by `service/backend`.
+        var active: [String: Int] = [:]
+        /// What is said of a service beyond its backends.
+        var change: (@Sendable (inout ServiceStatistics) -> Void)?
+        /// Times that statistics were asked for.
+        var looks = 0
     }
 
     let state = Mutex(State())
@@ -45,7 +51,7 @@ final class FakeDataPlane: DataPlane, Sendable {
             state.calls.append("prepare")
             for (index, service) in services.enumerated() {
                 if let code = state.listenFailures[service.configuration.name] {
-                    return ListenFailure(serviceIndex: index, address: service.listenAddress, code: code)
+                    return ListenFailure(serviceIndex: index, address: service.listenAddress!, code: code)
                 }
             }
             precondition(state.prepared == nil, "two changes at once")
@@ -119,7 +125,27 @@ final class FakeDataPlane: DataPlane, Sendable {
         }
     }
 
-    func statistics() -> [ServiceStatistics] { [] }
+    func statistics() -> [ServiceStatistics] {
+        state.withLock { state in
+            state.looks += 1
+            return state.live.map { service in
+                let name = service.configuration.name
+                var statistics = ServiceStatistics(
+                    configuration: service.configuration, sentBytes: 0, receivedBytes: 0, errors: 0, connections: 0,
+                    active: 0, panics: 0, queued: 0, refused: 0, refusedPerClient: 0, queueTimeouts: 0,
+                    queueOverflows: 0,
+                    backends: service.configuration.backends.map { backend in
+                        var statistics = BackendStatistics.none(of: backend)
+                        statistics.isUp = !state.down.contains("\(name)/\(backend.name)")
+                        statistics.active = state.active["\(name)/\(backend.name)"] ?? 0
+                        return statistics
+                    }
+                )
+                state.change?(&statistics)
+                return statistics
+            }
+        }
+    }
     func ringStatistics() -> [RingStatistics] { [] }
 
     func stopAccepting() -> Epoch {

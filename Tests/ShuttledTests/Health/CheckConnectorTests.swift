@@ -43,6 +43,26 @@ import Testing
         #expect(try await Self.outcome(of: port.address) == .succeeded)
     }
 
+    @Test func aUnixSocketIsWaitedForWhileItsQueueIsFull() async throws {
+        let name = "shuttle-check-\(getpid())"
+        let address = Address(try UnixAddress(parsing: "unix:@\(name)"))
+        #expect(try await Self.outcome(of: address) == .failed("connection refused"))
+        let missing = Address(try UnixAddress(parsing: "/no/such.sock"))
+        #expect(try await Self.outcome(of: missing) == .failed("no such file or directory"))
+        let listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        defer { close(listener) }
+        let bound = address.withSockAddr { bind(listener, $0.assumingMemoryBound(to: sockaddr.self), $1) }
+        try #require(bound == 0 && listen(listener, 0) == 0)
+        // The first of them stays in the queue, which holds one.
+        #expect(try await Self.outcome(of: address) == .succeeded)
+        let start = ContinuousClock.now
+        let outcome = try await Self.outcome(of: address, timeout: .milliseconds(150))
+        #expect(outcome == .failed("no place in its listen queue within 150 ms"))
+        #expect(ContinuousClock.now - start >= .milliseconds(150))
+        close(accept(listener, nil, nil))
+        #expect(try await Self.outcome(of: address) == .succeeded)
+    }
+
     @Test func aRefusalIsAFailure() async throws {
         let port = try ControlTesting.Port.closed()
         #expect(try await Self.outcome(of: port.address) == .failed("connection refused"))

@@ -30,6 +30,7 @@ import Testing
         #expect(host("www.example", at: "backend.example:8080") == "www.example")
         #expect(host("", at: ":8080") == "one.example:8080", "of a backend from SRV records")
         #expect(host("", at: "srv:_web._tcp.example") == "one.example:80")
+        #expect(host("", at: "/run/app.sock") == "localhost" && host("", at: "unix:@app") == "localhost")
     }
 
     @Test func bytesAreTextOrHexadecimal() {

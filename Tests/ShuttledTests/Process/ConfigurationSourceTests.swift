@@ -113,7 +113,7 @@ import Testing
             _ = try await stage.apply(.putService(ControlPlaneStage.web))
             try folder.write("config.json", #"{"services": [{"name": "new", "address": ":81"}]}"#)
             await Self.reload(folder, stage).run()
-            #expect(await stage.plane.configuration().map(\.name) == ["new"])
+            #expect(await stage.plane.configuration().services.map(\.name) == ["new"])
             #expect(stage.log.lines.contains { $0.contains("configuration reloaded") })
         }
     }
@@ -125,7 +125,7 @@ import Testing
             _ = try await stage.apply(.putService(ControlPlaneStage.web))
             try folder.write("config.json", text)
             await Self.reload(folder, stage).run()
-            #expect(await stage.plane.configuration() == [ControlPlaneStage.web])
+            #expect(await stage.plane.configuration().services == [ControlPlaneStage.web])
             let line = try #require(stage.log.lines.first { $0.contains("not reloaded") })
             #expect(line.contains(" error ") && line.contains("\(folder.path("config.json")):1:"))
         }
@@ -137,7 +137,7 @@ import Testing
             try folder.write("config.json", #"[{"name": "new", "address": ":81"}]"#)
             stage.engine.state.withLock { $0.listenFailures = ["new": EADDRINUSE] }
             await Self.reload(folder, stage).run()
-            #expect(await stage.plane.configuration().isEmpty)
+            #expect(await stage.plane.configuration().services.isEmpty)
             #expect(stage.log.lines.contains { $0.contains(":1:18: /0/address") })
         }
     }
@@ -158,7 +158,7 @@ import Testing
             try folder.write("config.json", #"[{"name": "new", "address": ":81"}]"#)
             await Self.reload(folder, stage, state: "state.json").run()
             await Self.reload(folder, stage, config: nil).run()
-            #expect(await stage.plane.configuration().isEmpty)
+            #expect(await stage.plane.configuration().services.isEmpty)
             #expect(stage.log.lines.count { $0.contains("warning SIGHUP ignored") } == 2)
         }
     }

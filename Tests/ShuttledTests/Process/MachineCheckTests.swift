@@ -1,5 +1,6 @@
 // What `-check` says of files.
 
+import Glibc
 import ShuttleEngine
 import Testing
 
@@ -46,6 +47,48 @@ import Testing
         let check = await Self.check(config: folder.path("config.json"), state: nil)
         #expect(!check.isGood)
         #expect(check.lines.contains { $0.contains("/0/address") })
+    }
+
+    /// A start leaves such a backend, or its checks, out and waits for nobody: it must not be kept from being tried.
+    @Test func aNameThatDoesNotResolveIsAWarning() async throws {
+        let folder = try TemporaryFolder()
+        let backends =
+            #"[{"name": "a", "address": "gone.test:80"}, "#
+            + #"{"name": "b", "address": "db.test:80", "check_address": "gone.test:81"}]"#
+        try folder.write("config.json", #"[{"name": "web", "address": ":80", "backends": "# + backends + "}]")
+        let check = await Self.check(config: folder.path("config.json"), state: nil)
+        #expect(check.isGood)
+        #expect(check.lines.count == 3, "\(check.lines)")
+        for (line, pointer) in zip(check.lines.dropFirst(), ["/0/backends/0/address", "/0/backends/1/check_address"]) {
+            #expect(line.contains(":1:") && line.contains("\(pointer): ") && line.contains("gone.test"))
+            #expect(line.contains("a warning: "))
+        }
+    }
+
+    /// The other problems of a file count as before.
+    @Test func aWarningHidesNoProblem() async throws {
+        let folder = try TemporaryFolder()
+        let backends = #"[{"name": "a", "address": "gone.test:80"}]"#
+        try folder.write("config.json", #"[{"name": "web", "address": "gone.test:80", "backends": "# + backends + "}]")
+        let check = await Self.check(config: folder.path("config.json"), state: nil)
+        #expect(!check.isGood)
+        #expect(check.lines.contains { $0.contains("/0/address: ") && !$0.contains("a warning") }, "\(check.lines)")
+    }
+
+    @Test func tokens() throws {
+        let folder = try TemporaryFolder()
+        try folder.write("tokens", "ci write 0123456789abcdef0123456789abcdef\nb read short")
+        try #require(chmod(folder.path("tokens"), 0o600) == 0)
+        var check = MachineCheck()
+        check.checkTokens(folder.path("tokens"), onUnixSocket: false)
+        #expect(!check.isGood)
+        #expect(check.lines.count == 1 && check.lines[0].hasPrefix("\(folder.path("tokens")):2: the token has 5"))
+        try folder.write("tokens", "ci write 0123456789abcdef0123456789abcdef\n")
+        try #require(chmod(folder.path("tokens"), 0o600) == 0)
+        check = MachineCheck()
+        check.checkTokens(folder.path("tokens"), onUnixSocket: false)
+        #expect(check.isGood)
+        #expect(check.lines == ["\(folder.path("tokens")): valid tokens: 1 (read: 0, operate: 0, write: 1)"])
     }
 
     @Test func aFileInUseCanBeChecked() async throws {

@@ -45,6 +45,7 @@ extension RingCore {
         case .receiveDownstream, .receiveUpstream: return pumpReceive(operation)
         case .sendDownstream, .sendUpstream: return pumpSend(operation)
         case .readinessDownstream, .readinessUpstream: return pumpReadiness(operation)
+        case .receiveFromClients, .receiveFromBackend: return datagrams?.pump(operation) ?? false
         case .cancel, .close, .deadline, .wake: return false
         }
     }
@@ -85,11 +86,13 @@ extension RingCore {
     // MARK: Connect
 
     private func startConnect(_ operation: Operation) {
-        let (fate, delay) = network.fateOfConnect(operation.port)
+        // A unix socket is connected already.
+        let isConnected = operation.connection?.isUnix == true
+        let (fate, delay) = isConnected ? (.accept, 0) : network.fateOfConnect(operation.port)
         operation.fate = fate
         operation.readyAt = network.now + UInt64(delay)
         let isExhausted = operation.connection?.source.map(network.settings.exhaustedSources.contains) ?? false
-        if network.random.chance(network.settings.portShortages) || isExhausted {
+        if !isConnected, network.random.chance(network.settings.portShortages) || isExhausted {
             operation.fate = .fail(EADDRNOTAVAIL)
             operation.readyAt = network.now
         }
@@ -182,12 +185,7 @@ extension RingCore {
         }
         for (place, buffer) in bundle(buffer).enumerated() {
             let start = place * settings.bufferSize
-            StreamPattern.fill(
-                pool.address(of: buffer),
-                count: min(count - start, settings.bufferSize),
-                stream: source.key,
-                offset: offset + start
-            )
+            fill(pool.address(of: buffer), count: min(count - start, settings.bufferSize), from: start, source, offset)
         }
         source.read(count)
         operation.remaining -= count
@@ -197,6 +195,23 @@ extension RingCore {
         network.log.note(
             network.now, "ring %: % bytes from connection %, more %", index, count, source.key, hasMore ? 1 : 0)
         post(operation, Int32(count), buffer: buffer, hasMore: hasMore)
+    }
+
+    /// Of what is received: first what is left of the preface, then the stream from `offset` on.
+    private func fill(
+        _ memory: UnsafeMutableRawPointer, count: Int, from start: Int, _ source: SimulatedConnection, _ offset: Int
+    ) {
+        let ofPreface = max(0, min(count, source.unreadPreface - start))
+        for index in 0..<ofPreface {
+            memory.storeBytes(
+                of: source.preface[source.prefaceRead + start + index], toByteOffset: index, as: UInt8.self)
+        }
+        StreamPattern.fill(
+            memory + ofPreface,
+            count: count - ofPreface,
+            stream: source.key,
+            offset: offset + max(0, start - source.unreadPreface)
+        )
     }
 
     // MARK: Send
@@ -237,8 +252,8 @@ extension RingCore {
                 continue
             }
             let part = min(piece.count - skip, left)
-            network.ledger.sent(piece.start + skip, count: part, to: sink)
-            sink.accept(part)
+            let ofPreface = network.ledger.sent(piece.start + skip, count: part, to: sink)
+            sink.accept(part - ofPreface)
             skip = 0
             left -= part
         }
@@ -267,6 +282,7 @@ extension RingCore {
             network.now, "ring %: cancelled operation % of slot %", index, Int(operation.kind.rawValue),
             Int(target.slot))
         if operation.kind == .connect, let backend = operation.connection { network.ledger.connectCancelled(backend) }
+        datagrams?.cancelled(operation)
         post(operation, operation.done > 0 ? Int32(operation.done) : -ECANCELED)
     }
 

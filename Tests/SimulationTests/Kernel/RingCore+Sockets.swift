@@ -67,6 +67,7 @@ extension RingCore {
         if sink.writeReadiness != nil { network.violate(.misuse, "send to connection \(sink.key) under an armed wait") }
         if sink.hasProxyFinished { network.violate(.misuse, "send to connection \(sink.key) after its end") }
         if operation.total == 0 { network.violate(.misuse, "send of nothing to connection \(sink.key)") }
+        if corked === sink { corked = nil }
         sink.sendOperation = operation
         network.ledger.use(sink, side, ring: self, tag: tag)
         enqueue(operation)
@@ -82,19 +83,36 @@ extension RingCore {
 
     // MARK: Calls
 
-    func openSocket(port: UInt16, source: SocketAddress? = nil) -> CallResult {
+    func openSocket(port: UInt16, source: SocketAddress? = nil, isUnix: Bool = false) -> CallResult {
         if network.random.chance(network.settings.descriptorShortages) || network.isOutOfDescriptors {
             network.log.note(network.now, "ring %: no descriptor for a socket to port %", index, Int(port))
             refusedPorts.append(port)
             return .failure(SystemCallError(code: EMFILE))
         }
+        if isUnix, let failure = connectFailure(port, source) { return .failure(failure) }
         let backend = network.makeConnection(isClient: false, port: port)
+        backend.isUnix = isUnix
         backend.source = source
         guard let descriptor = network.give(backend) else { return .failure(SystemCallError(code: EMFILE)) }
         network.log.note(
             network.now, "ring %: descriptor % for connection % to port %", index, Int(descriptor), backend.key,
             Int(port))
         return .success(descriptor)
+    }
+
+    /// Connecting to a unix socket is over at once; one that keeps silent has a full listen queue.
+    private func connectFailure(_ port: UInt16, _ source: SocketAddress?) -> SystemCallError? {
+        if source != nil { network.violate(.misuse, "a connection to the unix socket \(port) comes from an address") }
+        switch network.fateOfConnect(port).0 {
+        case .accept: return nil
+        case .silence:
+            network.ledger.listenQueueWasFull(port)
+            return SystemCallError(code: EAGAIN)
+        case .fail(let code):
+            network.ledger.failedAtOnce(port)
+            refusedPorts.append(port)
+            return SystemCallError(code: code)
+        }
     }
 
     func acceptNow(_ descriptor: Int32) -> CallResult {
@@ -123,6 +141,7 @@ extension RingCore {
     }
 
     func close(_ descriptor: Int32, reset: Bool, atOnce: Bool = false) {
+        if let datagrams, datagrams.sockets[descriptor] != nil { return datagrams.close(descriptor) }
         guard let connection = network.connection(at: descriptor) else { return }
         let armed = [
             connection.receiveOperation, connection.sendOperation, connection.connectOperation,
@@ -153,7 +172,7 @@ extension RingCore {
     }
 
     func keepAlive(_ descriptor: Int32, _ keepalive: Keepalive) {
-        guard let connection = network.connection(at: descriptor) else { return }
+        guard let connection = network.tcpConnection(at: descriptor, "keepalive") else { return }
         if connection.keepalive != nil {
             network.violate(.misuse, "connection \(connection.key) is kept alive twice")
         }

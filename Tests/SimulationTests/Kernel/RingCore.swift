@@ -55,6 +55,8 @@ final class RingCore {
     }
     private var places: [Place]
 
+    /// UDP, where a simulation has it.
+    var datagrams: SimulatedDatagrams?
     var pipes: [SimulatedPipe] = []
     /// Readable, as completions say that the worker has not read yet.
     var reportedReadable: [OperationTag: SimulatedConnection] = [:]
@@ -77,6 +79,8 @@ final class RingCore {
     /// The epoch that the worker leaves in this turn, until its submission: connects that waited are started by it, and
     /// so are the further tries of those that fail at once.
     var leavingEpoch: UInt64?
+    /// A backend to which bytes were sent that wait for more.
+    var corked: SimulatedConnection?
     /// Set by the driver when it has told the worker to end sessions.
     var isCut = false
 
@@ -195,6 +199,7 @@ final class RingCore {
 
     /// The time is counted from what the worker takes for the present: in truth it sleeps here and now.
     func submitAndWait(_ deadline: UInt64?, for batch: WaitBatch = .first) {
+        checkCorked()
         submit()
         leavingEpoch = nil
         // Else it is the same sleep, which the driver has looked into.

@@ -13,6 +13,8 @@ final class SimulatedConnection {
     let isClient: Bool
     /// Where it was accepted, or where it connected to.
     let port: UInt16
+    /// Its ends are unix sockets: what was sent is the peer's at once, and no close takes it away.
+    var isUnix = false
     /// Where a client comes from.
     var address = SocketAddress.loopbackIPv4(port: 1)
     /// The proxy's descriptor while it has one.
@@ -66,6 +68,21 @@ final class SimulatedConnection {
     /// Its connect failed for want of ports.
     var lackedPorts = false
 
+    // What a client says before its stream begins: bytes for the proxy, which are not counted with those of the stream.
+    var preface: [UInt8] = []
+    private var prefaceSent = 0
+    private(set) var prefaceRead = 0
+    /// It is passed on all the same.
+    var isPrefaceForwarded = false
+    /// Of the other side's preface.
+    var prefaceAccepted = 0
+    /// What it tells of where the client comes from.
+    var conveyed: ConveyedAddresses?
+    /// Where a client comes from by all that is known.
+    var told: SocketAddress { conveyed?.source ?? address }
+    /// Which header a backend was sent.
+    var header: ProxyProtocolVersion?
+
     // Splicing of what the peer sends.
     /// The worker was told that this can be read and has not acted on it yet.
     var isReportedReadable = false
@@ -114,7 +131,12 @@ final class SimulatedConnection {
     // MARK: What the peer does
 
     /// Bytes the peer could send now.
-    var peerRoom: Int { isPeerClosed || hasPeerReset ? 0 : receiveCapacity - (sentByPeer - readByProxy) }
+    var peerRoom: Int { isPeerClosed || hasPeerReset ? 0 : receiveCapacity - unread }
+
+    func peerSendsPreface(_ count: Int) {
+        prefaceSent += count
+        network.noteProgress()
+    }
 
     func peerSends(_ count: Int) {
         sentByPeer += count
@@ -173,7 +195,8 @@ final class SimulatedConnection {
 
     // MARK: What the proxy's calls find
 
-    var unread: Int { sentByPeer - readByProxy }
+    var unread: Int { sentByPeer - readByProxy + unreadPreface }
+    var unreadPreface: Int { prefaceSent - prefaceRead }
     /// As TCP_INFO's state CLOSE: reset, or ended by both and all acknowledged.
     var isDead: Bool {
         hasPeerReset || hasProxyReset || hasProxyFinished && hasPeerFinished && acknowledged == accepted
@@ -184,6 +207,8 @@ final class SimulatedConnection {
 
     /// SIOCOUTQ; a reset leaves it as it was.
     var unacknowledged: Int { accepted - acknowledged }
+    /// SIOCOUTQ of a unix socket.
+    var unreadByPeer: Int { accepted - readByPeer }
 
     enum ReceiveOutcome {
         case bytes(Int)
@@ -203,7 +228,9 @@ final class SimulatedConnection {
 
     /// `time`: what the worker takes for the present, if it reads by itself.
     func read(_ count: Int, at time: UInt64? = nil) {
-        readByProxy += count
+        let ofPreface = min(count, unreadPreface)
+        prefaceRead += ofPreface
+        readByProxy += count - ofPreface
         lastRead = max(lastRead, time ?? network.now)
         network.noteProgress()
     }
@@ -290,7 +317,7 @@ final class SimulatedConnection {
         descriptor = -1
         isProxyClosed = true
         network.noteProgress()
-        let isReset = (reset || unread > 0) && !isDead
+        let isReset = (reset || unread > 0) && !isDead && !isUnix
         network.log.note(
             network.now,
             "connection %: the proxy closed, reset %; % bytes of its stream taken, % acknowledged",

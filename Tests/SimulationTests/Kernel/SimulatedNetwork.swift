@@ -9,6 +9,7 @@ import Glibc
 final class SimulatedListener {
     let descriptor: Int32
     let port: UInt16
+    let isUnix: Bool
     /// Connections established and not accepted.
     var queue: [SimulatedConnection] = []
     var accepts: [Operation] = []
@@ -17,9 +18,10 @@ final class SimulatedListener {
     /// There was no descriptor for somebody in the queue when it was to be emptied.
     var wasShortOfDescriptors = false
 
-    init(descriptor: Int32, port: UInt16) {
+    init(descriptor: Int32, port: UInt16, isUnix: Bool) {
         self.descriptor = descriptor
         self.port = port
+        self.isUnix = isUnix
     }
 }
 
@@ -53,6 +55,10 @@ struct NetworkSettings {
     var spliceRefusals = 0
     /// The peer resets in the middle of a splice to it.
     var resetsUnderSplices = 0
+    /// Backends reset before they are told where their clients come from.
+    var headerFailures = 0
+    /// Where a connection came from is forgotten when it is reset.
+    var forgetsThoseWhoReset = false
 }
 
 final class SimulatedNetwork {
@@ -143,6 +149,15 @@ final class SimulatedNetwork {
         return found
     }
 
+    /// A connection of which something is asked that only TCP knows.
+    func tcpConnection(at descriptor: Int32, _ question: String) -> SimulatedConnection? {
+        let found = connection(at: descriptor)
+        if let found, found.isUnix {
+            violate(.misuse, "\(question) of connection \(found.key), which is a unix socket")
+        }
+        return found
+    }
+
     func release(_ descriptor: Int32) {
         if mutant == .leakDescriptor, openDescriptors > 4 {
             mutant = nil
@@ -155,10 +170,10 @@ final class SimulatedNetwork {
     // MARK: Listeners
 
     /// Control's socket calls do not fail for want of descriptors here: that is refused before anything changes.
-    func listen(on port: UInt16) -> SimulatedListener? {
+    func listen(on port: UInt16, isUnix: Bool = false) -> SimulatedListener? {
         var listener: SimulatedListener?
         _ = open {
-            listener = SimulatedListener(descriptor: $0, port: port)
+            listener = SimulatedListener(descriptor: $0, port: port, isUnix: isUnix)
             return .listener(listener!)
         }
         if let listener { listeners.append(listener) }
@@ -190,7 +205,11 @@ final class SimulatedNetwork {
         guard let listener = listeners.first(where: { $0.port == port && !$0.isRefusingHandshakes }) else { return nil }
         let client = makeConnection(isClient: true, port: port)
         let host = 0x0a00_0001 + UInt32(number ?? client.key % 7)
-        client.address = .ipv4(host, port: UInt16(1024 + client.key % 60_000))
+        client.isUnix = listener.isUnix
+        client.address = client.isUnix ? .process(Int32(host)) : .ipv4(host, port: UInt16(1024 + client.key % 60_000))
+        client.preface = script.preface
+        client.isPrefaceForwarded = script.isPrefaceForwarded
+        client.conveyed = script.conveyed
         client.wasEstablished()
         client.peer = SimulatedPeer(client, script: script)
         listener.queue.append(client)

@@ -3,6 +3,11 @@
 
 @testable import ShuttleEngine
 
+extension SocketAddress {
+    /// The port that a backend is known by, also one on a unix socket.
+    var simulatedPort: UInt16 { isUnix ? UInt16(description.dropFirst("unix:@".count)) ?? 0 : port }
+}
+
 struct SimulatedRing: RingOperations, ~Copyable {
     let core: RingCore
 
@@ -23,6 +28,9 @@ struct SimulatedRing: RingOperations, ~Copyable {
     mutating func consume(_ count: Int, from queue: inout BufferQueue) { core.pool.consume(count, from: &queue) }
     mutating func discard(_ queue: inout BufferQueue) { core.pool.discard(&queue) }
 
+    mutating func gather(_ queue: inout BufferQueue) { core.pool.gather(&queue) }
+    func firstBytes(of queue: BufferQueue) -> UnsafeRawBufferPointer { core.pool.firstBytes(of: queue) }
+
     mutating func giveBack(_ buffer: BufferID, count: Int) {
         core.takeFromCompletion(buffer, count: count)
         _ = core.pool.giveBackFilled(buffer, count: count)
@@ -33,7 +41,7 @@ struct SimulatedRing: RingOperations, ~Copyable {
     mutating func prepareAccept(on listener: Int32, tag: OperationTag) { core.prepareAccept(listener, tag) }
 
     mutating func prepareConnect(_ socket: Int32, to address: UnsafePointer<SocketAddress>, tag: OperationTag) {
-        core.prepareConnect(socket, port: address.pointee.port, tag)
+        core.prepareConnect(socket, port: address.pointee.simulatedPort, tag)
     }
 
     mutating func prepareReceive(_ socket: Int32, byteLimit: Int, expectsDelay: Bool, tag: OperationTag) {
@@ -81,33 +89,40 @@ struct SimulatedRing: RingOperations, ~Copyable {
         from source: UnsafePointer<SocketAddress>?,
         withData: Bool
     ) -> CallResult {
-        core.openSocket(port: address.pointee.port, source: source?.pointee)
+        core.openSocket(port: address.pointee.simulatedPort, source: source?.pointee, isUnix: address.pointee.isUnix)
     }
 
     /// Wakers name rings by their indices.
     mutating func wake(_ waker: RingWaker) -> Bool { core.network.wakeRing(Int(waker.ring)) }
-    func peerAddress(of socket: Int32) -> SocketAddress? { core.network.connection(at: socket)?.address }
+    func peerAddress(of socket: Int32) -> SocketAddress? { core.peerAddress(socket) }
+    func localAddress(of socket: Int32) -> SocketAddress? { core.localAddress(socket) }
+    mutating func sendNow(_ socket: Int32, _ bytes: UnsafeRawBufferPointer, moreFollow: Bool) -> CallResult {
+        core.sendNow(socket, bytes, moreFollow: moreFollow)
+    }
     mutating func keepAlive(_ socket: Int32, _ keepalive: Keepalive) { core.keepAlive(socket, keepalive) }
     mutating func setUserTimeout(_ socket: Int32, milliseconds: UInt32) {
-        core.network.connection(at: socket)?.userTimeout = Int(milliseconds)
+        core.network.tcpConnection(at: socket, "a user timeout")?.userTimeout = Int(milliseconds)
     }
     mutating func acceptNow(on listener: Int32) -> CallResult { core.acceptNow(listener) }
     mutating func shutdownWrite(_ socket: Int32) { core.shutdownWrite(socket) }
     mutating func close(_ socket: Int32, reset: Bool) { core.close(socket, reset: reset) }
     mutating func closeNow(_ socket: Int32, reset: Bool) { core.close(socket, reset: reset, atOnce: true) }
 
-    func unacknowledgedBytes(_ socket: Int32) -> Int { core.network.connection(at: socket)?.unacknowledged ?? 0 }
+    func unacknowledgedBytes(_ socket: Int32) -> Int {
+        guard let connection = core.network.connection(at: socket) else { return 0 }
+        return connection.isUnix ? connection.unreadByPeer : connection.unacknowledged
+    }
 
     func acknowledgedBytes(_ socket: Int32) -> UInt64 {
-        UInt64(core.network.connection(at: socket)?.acknowledged ?? 0)
+        UInt64(core.network.tcpConnection(at: socket, "acknowledgements")?.acknowledged ?? 0)
     }
 
     func millisecondsSinceSent(_ socket: Int32) -> UInt64 {
-        core.network.now - (core.network.connection(at: socket)?.lastAcknowledgement ?? 0)
+        core.network.now - (core.network.tcpConnection(at: socket, "acknowledgements")?.lastAcknowledgement ?? 0)
     }
 
     func hasEnded(_ socket: Int32) -> Bool { core.network.connection(at: socket)?.hasEnded ?? true }
-    func isDead(_ socket: Int32) -> Bool { core.network.connection(at: socket)?.isDead ?? true }
+    func isDead(_ socket: Int32) -> Bool { core.network.tcpConnection(at: socket, "the state")?.isDead ?? true }
 
     mutating func shutdown() { core.shutdown() }
 }

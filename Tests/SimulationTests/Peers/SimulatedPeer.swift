@@ -1,9 +1,13 @@
 // Owns the two ends of the world: clients and backends, as scripts of what they send, when they end, how they read.
 
+@testable import ShuttleEngine
+
 /// What a peer does with its connection: a program of steps, and a way of reading that runs beside it.
 struct PeerScript {
     enum Step: Equatable {
         case send(Int)
+        /// So many more bytes of the preface.
+        case sendPreface(Int)
         /// Until so many bytes were read in all; an end seen ends the wait.
         case awaitBytes(Int)
         case awaitEnd
@@ -15,6 +19,11 @@ struct PeerScript {
         case reset
     }
 
+    /// What its stream begins with that is for the proxy, and what that tells of it.
+    var preface: [UInt8] = []
+    var conveyed: ConveyedAddresses?
+    /// A preface that is passed on.
+    var isPrefaceForwarded = false
     /// Done in order; at their end the peer waits for the other side's end and closes.
     var steps: [Step] = []
     /// Bytes of one send, at most.
@@ -118,7 +127,9 @@ final class SimulatedPeer {
         guard position < script.steps.count else { return runOut() }
         switch script.steps[position] {
         case .send(let count):
-            return send(count)
+            return send(count) { connection.peerSends($0) }
+        case .sendPreface(let count):
+            return send(count) { connection.peerSendsPreface($0) }
         case .awaitBytes(let count):
             guard connection.readByPeer >= count || sawEnd || hasLostPatience else { return false }
             return stepDone()
@@ -147,7 +158,7 @@ final class SimulatedPeer {
         }
     }
 
-    private func send(_ count: Int) -> Bool {
+    private func send(_ count: Int, _ take: (Int) -> Void) -> Bool {
         if connection.isProxyClosed {
             // Nobody reads it any more. What has arrived here can still be read.
             connection.answerByReset()
@@ -158,7 +169,7 @@ final class SimulatedPeer {
         let limit = min(connection.peerRoom, script.sendChunk, count - sentInStep)
         if limit > 0 {
             let piece = network.random.within(1...limit)
-            connection.peerSends(piece)
+            take(piece)
             sentInStep += piece
             lastActivity = now
         }

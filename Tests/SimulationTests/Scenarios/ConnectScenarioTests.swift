@@ -26,6 +26,10 @@ import Testing
             let counters = simulation.counters(of: "a")
             #expect(counters.connections == 4 && counters.errors == refusals)
             #expect(simulation.control.backend(at: 1002)?.counters[2] == 4)
+            let retried = simulation.control.serviceRecords[0].record.pointee.counters
+                .sum { $0.retried.load(ordering: .relaxed) }
+            #expect(retried == refusals && simulation.control.backend(at: 1002)?.retried == refusals)
+            #expect(simulation.control.backend(at: 1001)?.retried == 0)
         }
     }
 

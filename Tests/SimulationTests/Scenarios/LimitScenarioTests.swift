@@ -1,5 +1,6 @@
 // Owns the scenarios of services with limits: who is let in, who waits and in which order, who is turned away.
 
+import Glibc
 import Testing
 
 @testable import ShuttleEngine
@@ -254,6 +255,68 @@ import Testing
         plan.backendScript = { random, _ in PeerScript(steps: [.pause(random.within(0...60)), .finish]) }
         plan.endsWithin = 10_000
         expectClean(plan, seeds: 1...30)
+    }
+
+    // MARK: Backends that refuse
+
+    /// A backend that refuses connects has places free while the other is full: those who wait are not spent on it, though
+    /// each has only one retry, and one connect now and then finds out whether it is back.
+    @Test(arguments: [1, 3], BalanceAlgorithm.allCases)
+    func whoWaitsIsNotSpentOnABackendThatRefuses(rings: Int, balance: BalanceAlgorithm) {
+        var plan = LimitScenarioTests.plan("refuses", max: 0, queue: 64, rings: rings)
+        plan.services[0].balance = balance
+        plan.services[0].retries = 1
+        for index in 0..<2 { plan.services[0].backends[index].connectionsMax = 2 }
+        plan.fateOfConnect = { _, port in (port == 1001 ? .fail(ECONNREFUSED) : .accept, 0) }
+        plan.arrive(40, LimitScenarioTests.client)
+        plan.backendScript = { _, _ in PeerScript(steps: [.awaitBytes(1), .pause(100), .send(20), .awaitEnd]) }
+        plan.endsWithin = 20_000
+        expectClean(plan, seeds: 1...10) { simulation in
+            #expect(simulation.clients.allSatisfy { $0?.readByPeer == 20 })
+            // Two thousand milliseconds and more, a trial in each hundred, and those who came before it was known.
+            let refused = simulation.network.ledger.failedConnects[1001] ?? 0
+            #expect((15...40).contains(refused), "\(refused) connects were refused")
+        }
+    }
+
+    /// It comes back while nobody comes or goes: whoever waits finds out within a rest, and the others follow at once.
+    @Test(arguments: [1, 3])
+    func aBackendThatIsBackServesThoseWhoWait(rings: Int) {
+        var plan = LimitScenarioTests.plan("is back", max: 0, queue: 64, rings: rings)
+        for index in 0..<2 { plan.services[0].backends[index].connectionsMax = 4 }
+        var isBack = false
+        plan.fateOfConnect = { _, port in (port == 1001 && !isBack ? .fail(ECONNREFUSED) : .accept, 0) }
+        plan.arrive(8, from: 50, LimitScenarioTests.client)
+        plan.backendScript = { _, _ in PeerScript(steps: [.awaitBytes(1), .pause(5000), .send(20), .awaitEnd]) }
+        plan.changes = [
+            .init(at: 0, action: { _, _ in isBack = false }), .init(at: 1000, action: { _, _ in isBack = true }),
+        ]
+        plan.endsWithin = 20_000
+        expectClean(plan, seeds: 1...10) { simulation in
+            #expect(simulation.clients.allSatisfy { $0?.readByPeer == 20 })
+            let starts = simulation.network.ledger.sessions.compactMap(\.connectTimes.last).sorted()
+            #expect(starts.count == 8 && starts[4] >= 2000 && starts[7] <= 2250, "\(starts)")
+        }
+    }
+
+    /// Who was called for a backend that refused it stands where it stood, and its wait has the end that it had.
+    @Test func whoIsRefusedKeepsItsPlaceInLine() {
+        var plan = LimitScenarioTests.plan("keeps its place", max: 0, queue: 64, timeout: 3000)
+        for index in 0..<2 { plan.services[0].backends[index].connectionsMax = 1 }
+        plan.fateOfConnect = { _, port in (port == 1001 ? .fail(ECONNREFUSED) : .accept, 0) }
+        plan.arrive(1, PeerScript(steps: [.awaitBytes(20), .finish]))
+        plan.arrive(8, every: 10, from: 300, LimitScenarioTests.client)
+        plan.backendScript = { _, _ in PeerScript(steps: [.pause(700), .send(20), .awaitEnd]) }
+        plan.endsWithin = 20_000
+        expectClean(plan, seeds: 1...10) { simulation in
+            let served = simulation.clients.map { $0?.readByPeer == 20 }
+            #expect(served == [true, true, true, true, true] + Array(repeating: false, count: 4))
+            #expect(simulation.turnedAway(from: "a").queueTimeouts == 4)
+            for client in simulation.clients.suffix(4).compactMap(\.self) {
+                let waited = (client.peer?.endSeenAt ?? .max) - client.createdAt
+                #expect((3000...3100).contains(waited), "\(waited) ms")
+            }
+        }
     }
 
     // MARK: Clients and maintenance

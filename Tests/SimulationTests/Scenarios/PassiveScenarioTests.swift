@@ -78,6 +78,24 @@ import Testing
         }
     }
 
+    /// One that takes an upload, says nothing and ends it by a reset: how much it took decides, to the byte.
+    @Test(arguments: [-1, 0])
+    func whoTookMuchHasServed(more: Int) {
+        var plan = Self.plan("uploads")
+        plan.services[0].backends.removeLast()
+        let bytes = Int(TrafficFailure.servedBytes) + more
+        plan.arrive(2, every: 1, .bulk([.send(bytes), .awaitEnd], chunk: 1 << 16))
+        plan.backendScript = { _, _ in .bulk([.awaitBytes(bytes), .reset], chunk: 1 << 16) }
+        plan.network.kernelQueueBytes = 65_536...65_536
+        plan.rings[0].pipeBytes = 65_536...65_536
+        plan.rings[0].bufferSize = 16_384
+        plan.stepsMax = 2_000_000
+        expectClean(plan, seeds: 1...2) { simulation in
+            #expect(simulation.control.backend(at: 1001)?.errors == 2, "errors they are")
+            #expect(failures(simulation, 1001) == (more < 0 ? 2 : 0))
+        }
+    }
+
     /// Want of ports of our own says nothing about a backend, nor does a client that leaves.
     @Test func ownFaultsDoNotCount() {
         var plan = Self.plan("own faults")

@@ -74,6 +74,7 @@ import Testing
         #expect(met.atTheLimit > 10)
         #expect(met.ejections > 3)
         #expect(met.hashed > 10)
+        #expect(met.ramping > 10)
     }
 
     /// Every mishap of splicing, each often enough that it is no accident.
@@ -132,6 +133,7 @@ import Testing
         var atTheLimit = 0
         var ejections = 0
         var hashed = 0
+        var ramping = 0
 
         mutating func note(_ simulation: Simulation) {
             let ledger = simulation.network.ledger
@@ -141,6 +143,7 @@ import Testing
             backups += simulation.choicesMet.backups
             full += simulation.choicesMet.full
             hashed += simulation.choicesMet.hashed
+            ramping += simulation.choicesMet.ramping
             atTheLimit += simulation.choicesMet.atTheLimit
             ejections += simulation.control.ejections
             severalRings += simulation.rings.count > 1 ? 1 : 0

@@ -18,6 +18,8 @@ final class SimulatedSession {
     var sourcesTried: [SocketAddress] = []
     /// When each connect began.
     var connectTimes: [UInt64] = []
+    /// Its connects that the network failed: to which port, when they began, and when that was.
+    fileprivate(set) var failures: [(port: UInt16, began: UInt64, at: UInt64)] = []
     /// The epoch under which it began.
     fileprivate(set) var epoch: UInt64
     fileprivate(set) var establishedAt: UInt64?
@@ -28,7 +30,10 @@ final class SimulatedSession {
     var isClosing = false
     /// Whether it might be ended without its peers' doing when the worker decided to.
     var couldAbort = false
-    /// It was in the queue of its service before it got a backend.
+    /// It is held back to its bandwidth, as of the last turn; and when that was last so.
+    var isHeld = false
+    var lastHeld: UInt64 = 0
+    /// It was in the queue of its service, was delayed or was read from before it got a backend.
     var hasWaited: Bool {
         let use = SlotUse(slot: slot, generation: generation)
         return ring.waited.contains(use) || ring.isWaited(use)
@@ -44,10 +49,18 @@ final class SimulatedSession {
     var isOver: Bool { (client?.isClosePrepared ?? true) && (upstream?.isClosePrepared ?? true) }
 }
 
+/// What is known of a backend when one is chosen.
+struct BackendLoad {
+    let active: Int
+    let isUp: Bool
+    /// A connect to it has failed and none succeeded since.
+    let isResting: Bool
+}
+
 /// What was known when a backend was chosen for a client: the epoch, and by the port the backends' sessions and health.
 struct Choice {
     let epoch: UInt64
-    let loads: [UInt16: (active: Int, isUp: Bool)]
+    let loads: [UInt16: BackendLoad]
 }
 
 /// Timeouts that apply to a session, in milliseconds; 0 is none.
@@ -71,8 +84,14 @@ final class Ledger {
     private(set) var acceptedClients = 0
     private(set) var established: [UInt16: Int] = [:]
     private(set) var failedConnects: [UInt16: Int] = [:]
+    /// Tries that found the listen queue of a unix socket full.
+    private(set) var fullListenQueues: [UInt16: Int] = [:]
+    /// When a connect last succeeded.
+    private(set) var lastEstablished: [UInt16: UInt64] = [:]
     private(set) var bytesUp: [UInt16: Int] = [:]
     private(set) var bytesDown: [UInt16: Int] = [:]
+    /// By the backend's port.
+    private(set) var headersSent: [UInt16: Int] = [:]
     private(set) var sourcesUsed: [SocketAddress: Int] = [:]
     /// Sessions that began, in order.
     private(set) var sessions: [SimulatedSession] = []
@@ -85,7 +104,7 @@ final class Ledger {
     var turnedAway: (_ client: SimulatedConnection, RingCore) -> Void = { _, _ in }
     var clientKnown: (SimulatedSession) -> Void = { _ in }
     var reachedBackend: (SimulatedConnection) -> Void = { _ in }
-    var loads: () -> [UInt16: (active: Int, isUp: Bool)] = { [:] }
+    var loads: () -> [UInt16: BackendLoad] = { [:] }
 
     init(network: SimulatedNetwork) {
         self.network = network
@@ -153,15 +172,41 @@ final class Ledger {
 
     func connected(_ backend: SimulatedConnection) {
         established[backend.port, default: 0] += 1
+        lastEstablished[backend.port] = network.now
         backend.session?.isEstablished = true
         backend.session?.establishedAt = network.now
         backend.session?.client?.restartClock()
         reachedBackend(backend)
     }
 
+    func headerSent(to backend: SimulatedConnection) {
+        headersSent[backend.port, default: 0] += 1
+    }
+
+    /// The worker takes it for a connect that failed.
+    func headerFailed(at backend: SimulatedConnection) {
+        established[backend.port, default: 0] -= 1
+        failedConnects[backend.port, default: 0] += 1
+        backend.session?.isEstablished = false
+        backend.session?.establishedAt = nil
+    }
+
     func connectFailed(_ backend: SimulatedConnection, code: Int32) {
         backend.lackedPorts = code == EADDRNOTAVAIL
-        if code != EADDRNOTAVAIL { failedConnects[backend.port, default: 0] += 1 }
+        guard code != EADDRNOTAVAIL else { return }
+        failedConnects[backend.port, default: 0] += 1
+        guard let session = backend.session, let began = session.connectTimes.last else { return }
+        session.failures.append((backend.port, began, network.now))
+    }
+
+    /// Before there was a connection.
+    func failedAtOnce(_ port: UInt16) {
+        failedConnects[port, default: 0] += 1
+    }
+
+    /// Of a unix socket; whoever met it asks again.
+    func listenQueueWasFull(_ port: UInt16) {
+        fullListenQueues[port, default: 0] += 1
     }
 
     func connectCancelled(_ backend: SimulatedConnection) {
@@ -199,11 +244,28 @@ final class Ledger {
 
     // MARK: Bytes
 
-    /// The kernel takes bytes over from the worker.
-    func sent(_ bytes: UnsafeRawPointer, count: Int, to sink: SimulatedConnection) {
+    /// The kernel takes bytes over from the worker; returns how many of them are no part of the stream, but of what comes
+    /// before it.
+    func sent(_ bytes: UnsafeRawPointer, count: Int, to sink: SimulatedConnection) -> Int {
         guard let source = source(of: sink) else {
-            return network.violate(.crossed, "bytes for connection \(sink.key), which has no other side")
+            network.violate(.crossed, "bytes for connection \(sink.key), which has no other side")
+            return 0
         }
+        let left = source.isPrefaceForwarded ? source.preface.count - sink.prefaceAccepted : 0
+        let ofPreface = min(count, left)
+        for index in 0..<ofPreface
+        where bytes.load(fromByteOffset: index, as: UInt8.self) != source.preface[sink.prefaceAccepted + index] {
+            network.violate(.content, "what connection \(source.key) said first came otherwise to \(sink.key)")
+        }
+        sink.prefaceAccepted += ofPreface
+        self.count(ofPreface, from: source, to: sink)
+        if count > ofPreface { sent(bytes + ofPreface, count: count - ofPreface, from: source, to: sink) }
+        return ofPreface
+    }
+
+    private func sent(
+        _ bytes: UnsafeRawPointer, count: Int, from source: SimulatedConnection, to sink: SimulatedConnection
+    ) {
         let place = "byte \(sink.accepted) to connection \(sink.key) from connection \(source.key)"
         if let wrong = StreamPattern.firstMismatch(bytes, count: count, stream: source.key, offset: sink.accepted) {
             return network.violate(.content, "wrong content \(wrong) after \(place)")

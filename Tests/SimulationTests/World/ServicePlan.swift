@@ -12,6 +12,16 @@ struct ServicePlan: Equatable {
         var connectionsMax = 0
         var isBackup = false
         var state = BackendState.ready
+        var slowStart = 0
+        /// Only in what is known of an epoch, where the weight is the effective one as well.
+        var hashLimit = UInt32.max
+        var proxyProtocolSend: ProxyProtocolVersion?
+        /// The port stands for the name of a unix socket.
+        var isUnix = false
+
+        var address: SocketAddress {
+            isUnix ? .unix(name: "\(port)", isAbstract: true) : .loopbackIPv4(port: port)
+        }
 
         /// As far as the configuration goes.
         var getsSessions: Bool { weight > 0 && state == .ready }
@@ -34,6 +44,11 @@ struct ServicePlan: Equatable {
     var queueLimit = 0
     var queueTimeout = 0
     var isInMaintenance = false
+    var allow: [String] = []
+    var deny: [String] = []
+    var rateLimit: RateLimitConfiguration?
+    var bandwidth = BandwidthConfiguration()
+    var serviceBandwidth = BandwidthConfiguration()
     var halfCloseTimeout = 0
     var halfClose = true
     var maxLifetime = 0
@@ -42,9 +57,23 @@ struct ServicePlan: Equatable {
     var userTimeout = 0
     var drainTimeout = 0
     var sources: [String] = []
+    var proxyProtocolSend: ProxyProtocolVersion?
+    var proxyProtocolAccept = false
+    var prereadTimeout = 5000
+    var prereadLimit = 16_384
+    var routes: [RouteConfiguration] = []
+    /// It listens nowhere; its port only tells it from others.
+    var isPool = false
+    /// Clients come by a unix socket.
+    var isUnix = false
 
     /// Clients are turned away for other reasons than want of backends.
-    var isLimited: Bool { connectionsMax > 0 || connectionsPerClientMax > 0 || queueLimit > 0 || isInMaintenance }
+    var isLimited: Bool {
+        connectionsMax > 0 || connectionsPerClientMax > 0 || queueLimit > 0 || isInMaintenance || hasAccessLists
+            || rateLimit != nil
+    }
+
+    var hasAccessLists: Bool { !allow.isEmpty || !deny.isEmpty }
 
     func idleLimits() -> IdleLimits {
         IdleLimits(

@@ -35,7 +35,7 @@ final class SimulatedControl {
             record.initialize(
                 to: BackendRecord(
                     identifier: identifier,
-                    address: .loopbackIPv4(port: plan.port),
+                    address: plan.address,
                     workerCount: workerCount
                 )
             )
@@ -54,6 +54,7 @@ final class SimulatedControl {
             ]
         }
 
+        var retried: UInt64 { record.pointee.counters.sum { $0.retried.load(ordering: .relaxed) } }
         var errors: UInt64 { record.pointee.counters.sum { $0.errors.load(ordering: .relaxed) } }
     }
 
@@ -105,8 +106,8 @@ final class SimulatedControl {
     func commit(_ services: [ServicePlan]) -> Bool {
         precondition(isSettled)
         var opened: [SimulatedListener] = []
-        for plan in services where openPlace(at: plan.port) == nil {
-            guard let listener = network.listen(on: plan.port) else {
+        for plan in services where !plan.isPool && openPlace(at: plan.port) == nil {
+            guard let listener = network.listen(on: plan.port, isUnix: plan.isUnix) else {
                 for listener in opened { network.close(listener) }
                 return false
             }
@@ -124,7 +125,7 @@ final class SimulatedControl {
         compiled = services.map { compile($0, previous.firstIndex(of: $0)) }
         followDrains(after: previous)
         compiledByPort = [:]
-        for (plan, service) in zip(services, compiled) { compiledByPort[plan.port] = service }
+        for (plan, service) in zip(services, compiled) where !plan.isPool { compiledByPort[plan.port] = service }
         for index in places.indices where places[index].state == .open {
             guard let listener = places[index].listener, compiledByPort[listener.port] == nil else { continue }
             listener.isRefusingHandshakes = true
@@ -177,9 +178,13 @@ final class SimulatedControl {
     func judgeTraffic() {
         var isStale = false
         for index in compiled.indices {
+            if compiled[index].table.pointee.record.pointee.nextSlowStartStep <= network.now {
+                renew(index)
+                isStale = true
+            }
             for change in compiled[index].judgeTraffic(at: network.now) {
                 guard let backend = compiled[index].backendRecord(named: change.backend) else { continue }
-                let port = Int(backend.pointee.address.pointee.port)
+                let port = Int(backend.pointee.address.pointee.simulatedPort)
                 network.log.note(network.now, "the backend at port % is ejected: %", port, change.isEjected ? 1 : 0)
                 if change.isEjected { ejections += 1 }
                 renew(index)
@@ -191,15 +196,7 @@ final class SimulatedControl {
 
     private func renew(_ index: Int) {
         let old = compiled[index]
-        let shares = CompiledService.shares(old.configuration, old.backends)
-        let renewed = CompiledService(
-            configuration: old.configuration,
-            record: old.table.pointee.record,
-            backends: old.backends,
-            rotation: Rotation(shares),
-            rotationShares: shares,
-            reusing: old
-        )
+        let renewed = old.renewed(at: network.now)
         compiled[index] = renewed
         for (port, service) in compiledByPort where service === old { compiledByPort[port] = renewed }
     }
@@ -301,16 +298,18 @@ final class SimulatedControl {
         if unchanged != nil, let previous { return previous }
         var configuration = ServiceConfiguration(
             name: plan.name,
-            address: "127.0.0.1:\(plan.port)",
+            address: plan.isUnix ? "unix:@\(plan.port)" : "127.0.0.1:\(plan.port)",
             backends: plan.backends.map {
-                BackendConfiguration(
+                var backend = BackendConfiguration(
                     name: $0.name,
-                    address: "127.0.0.1:\($0.port)",
+                    address: "\($0.address)",
                     weight: $0.weight,
                     connectionsMax: $0.connectionsMax,
                     isBackup: $0.isBackup,
                     state: $0.state
                 )
+                backend.slowStartMilliseconds = $0.slowStart
+                return backend
             },
             balance: plan.balance,
             clientTimeoutMilliseconds: plan.clientTimeout,
@@ -333,7 +332,22 @@ final class SimulatedControl {
         configuration.userTimeoutMilliseconds = plan.userTimeout
         configuration.drainTimeoutMilliseconds = plan.drainTimeout
         configuration.sourceAddresses = plan.sources
+        configuration.allow = plan.allow
+        configuration.deny = plan.deny
+        configuration.rateLimit = plan.rateLimit
+        configuration.bandwidth = plan.bandwidth
+        configuration.serviceBandwidth = plan.serviceBandwidth
+        configuration.proxyProtocolSend = plan.proxyProtocolSend
+        configuration.proxyProtocolAccept = plan.proxyProtocolAccept
+        configuration.prereadTimeoutMilliseconds = plan.prereadTimeout
+        configuration.prereadLimitBytes = plan.prereadLimit
+        configuration.routes = plan.routes
+        for index in plan.backends.indices {
+            configuration.backends[index].proxyProtocolSend = plan.backends[index].proxyProtocolSend
+        }
         let records = plan.backends.map { tracked(plan.name, $0).record }
+        CompiledService.advanceSlowStarts(
+            of: configuration, records, record: record(plan.name), isRunning: previous != nil, at: network.now)
         let shares = CompiledService.shares(configuration, records)
         let keepsTurn = previous?.backends == records && previous?.rotationShares == shares
         return CompiledService(
@@ -342,6 +356,7 @@ final class SimulatedControl {
             backends: records,
             rotation: keepsTurn ? previous!.rotation : Rotation(shares),
             rotationShares: shares,
+            routeTargets: plan.routes.map { self.record($0.service) },
             reusing: previous
         )
     }
@@ -365,7 +380,13 @@ final class SimulatedControl {
             backend.drainEnd = period == 0 ? nil : network.now + UInt64(period)
             network.log.note(network.now, "the backend at port % drains over % ms", Int(backend.port), period)
         }
-        if hasChanged { drainChanges += 1 }
+        let changesBandwidth = plans.contains { plan in
+            previous.contains {
+                $0.name == plan.name
+                    && ($0.bandwidth != plan.bandwidth || $0.serviceBandwidth != plan.serviceBandwidth)
+            }
+        }
+        if hasChanged || changesBandwidth { drainChanges += 1 }
     }
 
     private func publish() {
@@ -374,6 +395,7 @@ final class SimulatedControl {
         for entry in serviceRecords where !named.contains(entry.name) { entry.record.pointee.setSources(nil) }
         let snapshot = Snapshot(
             epoch: epoch,
+            after: snapshots.last,
             services: compiled,
             departing: places.compactMap(\.departing),
             listeners: places.map(entry),
@@ -382,11 +404,17 @@ final class SimulatedControl {
         )
         snapshots.append(snapshot)
         var served: [UInt16: ServicePlan] = [:]
-        for plan in plans { served[plan.port] = plan }
-        for place in places {
-            guard place.departing != nil, let listener = place.listener, served[listener.port] == nil else {
-                continue
+        for (plan, service) in zip(plans, compiled) {
+            var plan = plan
+            // What is chosen by, which is not what is configured while somebody ramps.
+            for (index, effective) in service.weights.enumerated() {
+                plan.backends[index].weight = effective.weight
+                plan.backends[index].hashLimit = effective.hashLimit
             }
+            served[plan.port] = plan
+        }
+        for place in places {
+            guard place.departing != nil, let listener = place.listener, served[listener.port] == nil else { continue }
             served[listener.port] = history.last?[listener.port]
         }
         history.append(served)

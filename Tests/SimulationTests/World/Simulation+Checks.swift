@@ -17,17 +17,19 @@ extension Simulation {
             let slot = workers[index].sessions[slotIndex]
             guard slot.pointee.isOccupied else { continue }
             occupied += 1
-            if slot.pointee.queuePosition != .max {
+            if slot.pointee.queuePosition != .max || slot.pointee.wasPreread || slot.pointee.rateLimiter != 0 {
                 ring.waited.insert(SlotUse(slot: slotIndex, generation: slot.pointee.generation))
             }
             let (up, down) = (slot.pointee.session.upward.queue.count, slot.pointee.session.downward.queue.count)
             queued += Int(up + down)
             buffersHeldMax = max(buffersHeldMax, Int(max(up, down)))
             for side in [Side.downstream, .upstream] { pipes += checkPipe(ring, slotIndex, slot, from: side) }
-            guard slot.pointee.session.phase == .closing, Int(slotIndex) < ring.sessions.count,
-                let session = ring.sessions[Int(slotIndex)], session.generation == slot.pointee.generation,
-                !session.isClosing
+            guard Int(slotIndex) < ring.sessions.count, let session = ring.sessions[Int(slotIndex)],
+                session.generation == slot.pointee.generation
             else { continue }
+            if session.isHeld || slot.pointee.session.isHeld { session.lastHeld = network.now }
+            session.isHeld = slot.pointee.session.isHeld
+            guard slot.pointee.session.phase == .closing, !session.isClosing else { continue }
             network.ledger.beganClosing(session)
         }
         ring.checkBuffers(queued: queued)
@@ -114,6 +116,7 @@ extension Simulation {
     {
         guard !sink.isDead, !sink.isProxyClosed, !source.isProxyClosed, sink.toldOfResetAt == nil else { return }
         let place = "connection \(source.key) to \(sink.key): "
+        if isHeldBack(session, from: source) { return }
         let isSinkIdle = sink.sendOperation == nil && sink.unacknowledged == 0
         if let told = source.toldOfResetAt {
             // The wait before a reset is polled at growing intervals.
@@ -135,6 +138,17 @@ extension Simulation {
         if source.wasEndRead && sink.accepted == source.sentByPeer && !sink.hasProxyFinished {
             network.violate(.stuck, place + "the end was not passed on")
         }
+    }
+
+    /// What comes from a connection is not read now since its session is held back to its bandwidth, and is to be.
+    private func isHeldBack(_ session: SimulatedSession, from source: SimulatedConnection) -> Bool {
+        guard session.isHeld else { return false }
+        let slot = workers[session.ring.index].sessions[session.slot]
+        let side: Side = source.isClient ? .downstream : .upstream
+        guard slot.pointee.generation == session.generation, slot.pointee.session.flow(from: side).isHeld else {
+            return false
+        }
+        return network.now <= workers[session.ring.index].sessions.pace(session.slot, from: side).pointee.resumesAt + 5
     }
 
     /// With both sides gone there is nothing to wait for.
@@ -168,7 +182,9 @@ extension Simulation {
             sum { $0.sentBytes.load(ordering: .relaxed) }, sum { $0.receivedBytes.load(ordering: .relaxed) },
             sum { $0.connections.load(ordering: .relaxed) },
         ]
-        let seen = [up, down, UInt64(network.ledger.acceptedClients)]
+        // A client that was led to another service counts there as well.
+        let routed = sum { $0.routed.load(ordering: .relaxed) }
+        let seen = [up, down, UInt64(network.ledger.acceptedClients) + routed]
         if counted != seen { network.violate(.counters, "services count \(counted); the network saw \(seen)") }
         if records.contains(where: { $0.pointee.counters.active != 0 }) {
             network.violate(.counters, "a service has sessions left in its gauge")
@@ -201,7 +217,8 @@ extension Simulation {
             network.violate(.counters, "port \(port) has sessions left in its gauge")
         }
         let errors = records.reduce(0) { $0 + $1.errors }
-        let causes = UInt64((ledger.failedConnects[port] ?? 0) + connections.count { $0.hasPeerReset })
+        let failed = (ledger.failedConnects[port] ?? 0) + (ledger.fullListenQueues[port] ?? 0)
+        let causes = UInt64(failed + connections.count { $0.hasPeerReset })
         if errors > causes { network.violate(.counters, "port \(port) counts \(errors) errors of \(causes)") }
     }
 
@@ -212,6 +229,7 @@ extension Simulation {
         let turnedAway = control.serviceRecords.reduce(0) { sum, entry in
             let counters = TurnedAway(entry.record)
             return sum + counters.errors + counters.refused + counters.refusedPerClient + counters.queueOverflows
+                + counters.denied + counters.refusedByRate
         }
         if network.ledger.acceptedClients != begun + Int(turnedAway) - failedConnects {
             network.violate(

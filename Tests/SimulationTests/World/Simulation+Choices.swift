@@ -41,12 +41,14 @@ extension Simulation {
     }
 
     /// Of the present configuration's backends, each at a port of its own.
-    private func loads() -> [UInt16: (active: Int, isUp: Bool)] {
-        var loads: [UInt16: (active: Int, isUp: Bool)] = [:]
+    private func loads() -> [UInt16: BackendLoad] {
+        var loads: [UInt16: BackendLoad] = [:]
         for backend in control.backends where backend.countersAtEnd == nil {
             let record = backend.record
-            loads[backend.port] = (
-                record.pointee.active.load(ordering: .relaxed), record.pointee.isUp.load(ordering: .relaxed)
+            loads[backend.port] = BackendLoad(
+                active: record.pointee.active.load(ordering: .relaxed),
+                isUp: record.pointee.isUp.load(ordering: .relaxed),
+                isResting: record.pointee.rest.isOn
             )
         }
         return loads
@@ -83,6 +85,9 @@ extension Simulation {
         if !chosen.getsSessions || !present.isUp {
             network.violate(.balance, "the backend at port \(port) gets nothing new (\(chosen)) or is down")
         }
+        if service.backends.contains(where: { $0.hashLimit < .max && choice.loads[$0.port]?.isUp == true }) {
+            choicesMet.ramping += 1
+        }
         checkFurtherTry(session, port)
         checkTier(session, chosen, service, choice.loads)
         // Its own count includes the new session already, but for a first choice.
@@ -91,9 +96,9 @@ extension Simulation {
             network.violate(.balance, "port \(port) got session \(load) of \(chosen.connectionsMax)")
         }
         if service.balance == .hash {
-            checkHashed(session, chosen, service, choice)
+            checkHashed(session, chosen, service, choice, isFirst: isFirst)
         } else if service.balance == .leastConnections || !session.triedPorts.isEmpty {
-            checkLeastLoaded(session, chosen, service, choice.loads, load: load)
+            checkLeastLoaded(session, chosen, service, choice.loads, load: load, isFirst: isFirst)
         } else {
             noteTurnIfExact(session, port)
         }
@@ -102,14 +107,16 @@ extension Simulation {
     /// Each backend once, no more of them than the service allows, and only while there is time.
     private func checkFurtherTry(_ session: SimulatedSession, _ port: UInt16) {
         guard let firstTime = session.connectTimes.first ?? (session.triedPorts.isEmpty ? nil : 0) else { return }
-        // Before it waits on, a client is sent once more to a backend that it has tried.
+        // One that waits is sent to it again, when it has rested.
         if session.triedPorts.contains(port), !session.hasWaited {
             network.violate(.balance, "port \(port) was tried twice for a client")
         }
+        checkRest(session, port)
         guard let client = session.client, let service = control.history[Int(session.epoch)][client.port] else {
             return
         }
-        if session.triedPorts.count > service.retries {
+        // One that waits in between is bounded by the rests.
+        if session.triedPorts.count > service.retries, !session.hasWaited {
             network.violate(
                 .balance,
                 "\(session.triedPorts.count + 1) backends were tried for a client with \(service.retries) retries")
@@ -122,12 +129,26 @@ extension Simulation {
         }
     }
 
+    /// A backend that has refused a client rests before the client is sent there again, unless another one's connect has
+    /// succeeded, of which the ring may be told later.
+    private func checkRest(_ session: SimulatedSession, _ port: UInt16) {
+        guard let failure = session.failures.last(where: { $0.port == port }) else { return }
+        let told = session.ring.timeTold
+        if told < failure.at + BackendRest.milliseconds,
+            (network.ledger.lastEstablished[port] ?? 0) + 50 < failure.began
+        {
+            network.violate(
+                .balance, "port \(port) was tried again \(told - failure.at) ms after it had refused the client")
+        }
+        choicesMet.rested += 1
+    }
+
     /// A backup gets nothing while a backend that is not one is usable and untried, be it full.
     private func checkTier(
         _ session: SimulatedSession,
         _ chosen: ServicePlan.Backend,
         _ service: ServicePlan,
-        _ loads: [UInt16: (active: Int, isUp: Bool)]
+        _ loads: [UInt16: BackendLoad]
     ) {
         guard chosen.isBackup else { return }
         let primary = service.backends.first {
@@ -140,19 +161,21 @@ extension Simulation {
         network.violate(.balance, "backup \(chosen.port) was chosen though port \(primary.port) was usable")
     }
 
-    /// The same client, the same backend, unless that was down, full or tried: then the next along the table.
+    /// The same client, the same backend, unless that was down, full, tried or resting: then the next along the table.
     private func checkHashed(
         _ session: SimulatedSession,
         _ chosen: ServicePlan.Backend,
         _ service: ServicePlan,
-        _ choice: Choice
+        _ choice: Choice,
+        isFirst: Bool
     ) {
         // Of earlier epochs the tables are gone.
         guard let client = session.client, Int(choice.epoch) == Int(control.epoch),
             let tables = control.compiledService(named: service.name)?.hashTables
         else { return }
         let places = (chosen.isBackup ? tables.backup : tables.primary).places
-        let start = Int(((ClientHash.of(client.address) >> 32) * UInt64(places.count)) >> 32)
+        let hash = ClientHash.of(client.told)
+        let start = Int(((hash >> 32) * UInt64(places.count)) >> 32)
         for step in 0..<ServiceTable.hashStepsMax {
             let backend = service.backends[Int(places[(start + step) % places.count])]
             if backend.port == chosen.port {
@@ -160,24 +183,26 @@ extension Simulation {
                 return
             }
             guard let state = choice.loads[backend.port], state.isUp, backend.hasRoom(beside: state.active),
-                !session.triedPorts.contains(backend.port)
+                UInt32(truncatingIfNeeded: hash) <= backend.hashLimit,
+                !session.triedPorts.contains(backend.port), isFirst || !state.isResting
             else { continue }
             return network.violate(
-                .balance, "client \(client.address) went to port \(chosen.port) instead of \(backend.port)")
+                .balance, "client \(client.told) went to port \(chosen.port) instead of \(backend.port)")
         }
     }
 
-    /// (sessions + 1) / weight of the chosen is the least of those that have room.
+    /// (sessions + 1) / weight of the chosen is the least of those that have room and, for a further try, do not rest.
     private func checkLeastLoaded(
         _ session: SimulatedSession,
         _ chosen: ServicePlan.Backend,
         _ service: ServicePlan,
-        _ loads: [UInt16: (active: Int, isUp: Bool)],
-        load: Int
+        _ loads: [UInt16: BackendLoad],
+        load: Int,
+        isFirst: Bool
     ) {
         for other in service.backends where other.port != chosen.port && other.isBackup == chosen.isBackup {
             guard other.getsSessions, !session.triedPorts.contains(other.port), let otherState = loads[other.port],
-                otherState.isUp, other.hasRoom(beside: otherState.active)
+                otherState.isUp, other.hasRoom(beside: otherState.active), isFirst || !otherState.isResting
             else { continue }
             let otherLoad = otherState.active + 1
             if otherLoad * chosen.weight < load * other.weight {

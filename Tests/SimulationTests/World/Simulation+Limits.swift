@@ -11,6 +11,8 @@ struct TurnedAway: Equatable {
     var refusedPerClient = 0
     var queueOverflows = 0
     var queueTimeouts = 0
+    var denied = 0
+    var refusedByRate = 0
 
     init() {}
 
@@ -20,6 +22,8 @@ struct TurnedAway: Equatable {
         refusedPerClient += other.refusedPerClient
         queueOverflows += other.queueOverflows
         queueTimeouts += other.queueTimeouts
+        denied += other.denied
+        refusedByRate += other.refusedByRate
     }
 
     init(_ record: UnsafeMutablePointer<ServiceRecord>) {
@@ -28,6 +32,8 @@ struct TurnedAway: Equatable {
         refusedPerClient = Int(record.pointee.counters.sum { $0.refusedPerClient.load(ordering: .relaxed) })
         queueOverflows = Int(record.pointee.counters.sum { $0.queueOverflows.load(ordering: .relaxed) })
         queueTimeouts = Int(record.pointee.counters.sum { $0.queueTimeouts.load(ordering: .relaxed) })
+        denied = Int(record.pointee.counters.sum { $0.denied.load(ordering: .relaxed) })
+        refusedByRate = Int(record.pointee.refusedByRate.load(ordering: .relaxed))
     }
 }
 
@@ -44,16 +50,34 @@ extension Simulation {
         }
         reachedMax[service] = max(reachedMax[service] ?? 0, open.count)
         let plans = control.history.flatMap(\.values).filter { $0.name == service }
+        checkAccess(backend, of: service, plans)
         if let limit = widest(plans.map(\.connectionsMax)), open.count > limit {
             network.violate(.limit, "service \(service) has \(open.count) sessions, its limit is \(limit)")
         }
         guard let limit = widest(plans.map(\.connectionsPerClientMax)), let client = backend.session?.client else {
             return
         }
-        let own = open.count { $0.session?.client.map { ClientAddress($0.address) } == ClientAddress(client.address) }
+        let own = open.count { $0.session?.client.map { ClientAddress($0.told) } == ClientAddress(client.told) }
         if own > limit {
             network.violate(
-                .limit, "the client at \(client.address) has \(own) sessions, the limit of \(service) is \(limit)")
+                .limit, "the client at \(client.told) has \(own) sessions, the limit of \(service) is \(limit)")
+        }
+    }
+
+    /// Whoever has reached a backend was let in by the lists of some time.
+    private func checkAccess(_ backend: SimulatedConnection, of service: String, _ plans: [ServicePlan]) {
+        guard let client = backend.session?.client, plans.allSatisfy(\.hasAccessLists) else { return }
+        let address = ClientAddress(client.told)
+        func isNamed(_ texts: [String]) -> Bool {
+            texts.contains { text in
+                guard let network = try? NetworkPrefix(parsing: text) else { return false }
+                return network.family == .ipv4
+                    && (network.first...network.last).contains(UInt128(address.low & 0xffff_ffff))
+            }
+        }
+        if !plans.contains(where: { !isNamed($0.deny) && ($0.allow.isEmpty || isNamed($0.allow)) }) {
+            network.violate(
+                .limit, "the client at \(client.told) came in to \(service), whose lists do not let it in")
         }
     }
 
@@ -70,13 +94,14 @@ extension Simulation {
             let waiting = record.pointee.queue.waitingNumbers.count
             let called = record.pointee.queue.count.load(ordering: .relaxed) - waiting
             if called > 0 { network.violate(.stuck, "\(called) sessions of \(name) were called and not told") }
-            guard let table = control.compiledService(named: name)?.table.pointee else {
+            guard let table = control.compiledService(named: name).map({ UnsafePointer($0.table) }) else {
                 if control.isSettled { network.violate(.stuck, "\(waiting) sessions wait for \(name), which is gone") }
                 continue
             }
             let occupied = record.pointee.occupied.load(ordering: .relaxed)
-            let hasPlace = table.limits.sessionsMax == 0 || occupied < table.limits.sessionsMax
-            if hasPlace, table.hasRoom(beyond: called) {
+            let sessionsMax = table.pointee.limits.sessionsMax
+            let hasPlace = sessionsMax == 0 || occupied < sessionsMax
+            if hasPlace, table.hasRoom(beyond: called, now: network.now) {
                 network.violate(
                     .stuck, "\(waiting) sessions of \(name) wait, \(occupied) have places and there are more")
             }
@@ -102,6 +127,8 @@ extension Simulation {
             let occupied = record.pointee.occupied.load(ordering: .relaxed)
             let queued = record.pointee.counters.queued
             let addresses = record.pointee.clients.addressCount
+            let delayed = record.pointee.delayed.load(ordering: .relaxed)
+            if delayed != 0 { network.violate(.leak, "service \(name) has \(delayed) sessions left that were delayed") }
             if occupied != 0 || queued != 0 || addresses != 0 || !record.pointee.queue.isEmpty {
                 network.violate(
                     .leak,

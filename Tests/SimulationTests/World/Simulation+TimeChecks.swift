@@ -16,7 +16,8 @@ extension Simulation {
         else { return }
         let limits = network.ledger.idleLimits(session)
         let isEnding = limits.closesAtFirstEnd && (client.wasEndRead || upstream.wasEndRead)
-        for connection in [client, upstream] {
+        // Where the ring is told of neither: it would say so.
+        for connection in [client, upstream] where !connection.isUnix {
             if connection.userTimeout != limits.userTimeout {
                 network.violate(
                     .misuse,
@@ -45,7 +46,7 @@ extension Simulation {
         let isEnding = limits.closesAtFirstEnd && (client.wasEndRead || upstream.wasEndRead)
         guard client.toldOfResetAt == nil, upstream.toldOfResetAt == nil, !isEnding else { return }
         for (connection, limit) in [(client, limits.client), (upstream, limits.server)] where limit > 0 {
-            let last = max(connection.lastRead, connection.lastProgress)
+            let last = max(connection.lastRead, connection.lastProgress, session.lastHeld)
             if network.now > last + UInt64(limit + limit / 4 + 1) {
                 network.violate(.stuck, "connection \(connection.key) is idle since \(last) ms and lives on")
             }

@@ -34,7 +34,7 @@ final class Simulation {
     /// How often choices met what they are rarely met with.
     /// Sessions with a backend that each service had at a time, at most, as its backends count.
     var reachedMax: [String: Int] = [:]
-    var choicesMet = (backups: 0, full: 0, atTheLimit: 0, hashed: 0)
+    var choicesMet = (backups: 0, full: 0, atTheLimit: 0, hashed: 0, rested: 0, ramping: 0)
     /// First choices of round robin by rotation, in the order in which they were made.
     var turnsTaken: [(rotation: Rotation, ports: [UInt16])] = []
 
@@ -69,13 +69,17 @@ final class Simulation {
                 )
             else { preconditionFailure("no memory for a simulated worker") }
             workers.initializeElement(at: index, to: worker)
+            // There are few listeners: with fewer in a turn what is left meets the next snapshot, and the end. Not drawn, so
+            // that seeds keep their courses.
+            workers[index].listenersPerTurn = [1, 2, 16][Int(seed % 3)]
         }
         let workers = workers
         for (index, ring) in rings.enumerated() {
             ring.isWaited = { use in
                 guard use.slot < workers[index].sessions.touchedCount else { return false }
                 let slot = workers[index].sessions[use.slot]
-                return slot.pointee.generation == use.generation && slot.pointee.queuePosition != .max
+                return slot.pointee.generation == use.generation
+                    && (slot.pointee.queuePosition != .max || slot.pointee.wasPreread || slot.pointee.rateLimiter != 0)
             }
         }
         hasEnded = rings.map { _ in false }

@@ -1,5 +1,6 @@
 // Owns what a seed draws of the ways in which a service, or the kernel for it, ends sessions that their peers do not:
-// half-close, age, keepalive; of resets that receives miss; and of the addresses that its connections come from.
+// half-close, age, keepalive; of resets that receives miss; of the addresses that its connections come from; and of
+// backends that ramp.
 
 @testable import ShuttleEngine
 
@@ -20,5 +21,30 @@ extension SimulationPlan {
             if random.chance(20) { plan.services[index].userTimeout = random.within(1...60_000) }
         }
         plan.network.missedResets = random.pick([0, 50, 100, 100])
+    }
+
+    /// As above. Time is looked at with every change that there is, and a few times more, when backends come up as well.
+    static func drawSlowStarts(_ plan: inout SimulationPlan, _ seed: UInt64) {
+        let random = SeededRandom(seed: seed ^ 0x5105_57a2_7000_0000)
+        guard !plan.changes.isEmpty, random.chance(90) else { return }
+        let isCalm = plan.isCalm
+        for service in plan.services.indices {
+            for backend in plan.services[service].backends.indices where random.chance(90) {
+                plan.services[service].backends[backend].slowStart = random.pick([50, 1000, 20_000, 20_000])
+            }
+        }
+        let last = (plan.changes.last?.at ?? 0) + 1000
+        let looks = (0..<random.within(5...30)).map { _ in
+            Change(
+                at: random.below(last),
+                action: { control, random in
+                    control.judgeTraffic()
+                    guard !isCalm, !control.present.isEmpty else { return }
+                    control.setHealth(random.pick(control.present), isUp: random.chance(70))
+                },
+                needsSettled: false
+            )
+        }
+        plan.changes = (plan.changes + looks).sorted { $0.at < $1.at }
     }
 }

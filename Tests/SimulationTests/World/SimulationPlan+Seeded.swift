@@ -23,7 +23,9 @@ extension SimulationPlan {
         if !plan.isCalm, random.chance(20) { plan.cutAfter = random.within(0...2000) }
         if isClogged { clog(&plan, random) }
         drawLimits(&plan, seed)
+        drawAdmission(&plan, seed)
         if !plan.isCalm { drawEnds(&plan, seed) }
+        drawSlowStarts(&plan, seed)
         plan.hasExactTurns = plan.isCalm && !hasChanges
         return plan
     }
