@@ -41,6 +41,9 @@ GOOD = f"""\
     2102:\txchg   %ax,%ax
     2104:\tcall   1010 <close@plt>
     2105:\tret
+    2106:\txchg   %ax,%ax
+    2110:\tcall   1000 <swift_retain@plt>
+    2111:\tret
 
 0000000000002200 <{GROW}>:
     2200:\tcall   1020 <swift_slowAlloc@plt>
@@ -122,6 +125,15 @@ class TheDisassemblyIsJudged(unittest.TestCase):
                 self.assertEqual(status, 1, output)
                 self.assertIn(words, output)
                 self.assertRegex(output, r"in Session\.nextAction\(_:\) < .*Worker.*\.turn\(\)\n")
+
+    def test_a_function_without_a_name_belongs_to_whoever_calls_it(self):
+        calling = GOOD.replace(f"call   2400 <{BEGIN}>", f"call   2110 <{NEXT_ACTION}+0x10>")
+        jumping = GOOD.replace(f"jne    2104 <{NEXT_ACTION}+0x4>", f"jne    2110 <{NEXT_ACTION}+0x10>")
+        falling = GOOD.replace("    2105:\tret\n", "")
+        for listing in (calling, jumping, falling):
+            status, output = self.judge(listing)
+            self.assertIn("calls swift_retain, which counts references", output)
+            self.assertEqual(status, 1)
 
     def test_a_jump_far_from_a_switch_is_one_through_a_pointer(self):
         far = "".join(f"    210{number}:\tnop\n" for number in range(10))

@@ -13,7 +13,7 @@ swift_version_min=6.2
 liburing_version_min=2.3
 
 run_packages=(git liburing-dev)
-test_packages=(curl openssl python3 python3-pytest python3-pytest-xdist nginx-light libnginx-mod-stream redis-server dnsmasq-base
+test_packages=(curl openssl python3 python3-pytest python3-pytest-xdist python3-jsonschema python3-venv nginx-light libnginx-mod-stream haproxy redis-server dnsmasq-base dnsdist
     strace iproute2 shellcheck binutils valgrind)
 perf_packages=(haproxy nginx-light libnginx-mod-stream iproute2 iperf3 wrk python3 python3-matplotlib)
 
@@ -43,8 +43,23 @@ setup() {
         setup_install "${missing[@]}"
     elif $dry_run; then
         say "setup: nothing is missing for: $*"
+        return 0
     fi
     setup_check_liburing
+    [[ " $* " != *' test '* ]] || setup_checkers
+}
+
+# What checks the description of the admin API comes from PyPI, into an environment of its own: nothing else sees it.
+setup_checkers() {
+    local list="$repository/scripts/lib/checkers.txt" place="$repository/.build/checkers" python
+    ! cmp -s "$list" "$place/installed.txt" || return 0
+    python=$(find_python_with ensurepip) || fail 'no python3 here can make environments: install python3-venv'
+    say 'setup: installing from PyPI into .build/checkers:' "$(grep -v '^#' "$list" | tr '\n' ' ')"
+    rm -rf "$place"
+    if ! { "$python" -m venv "$place" && "$place/bin/pip" install --quiet --disable-pip-version-check -r "$list"; }; then
+        fail 'could not install what checks the description of the API. The lines above say why'
+    fi
+    cp "$list" "$place/installed.txt"
 }
 
 setup_check_swift() {
@@ -69,7 +84,8 @@ setup_has() {
     case "$1" in
         liburing-dev) [ -e /usr/include/liburing.h ] || [ -e /usr/local/include/liburing.h ] ;;
         # Debian's goes with Debian's pytest, and one python must have both.
-        python3-pytest | python3-pytest-xdist) find_python_with 'pytest, xdist' >/dev/null ;;
+        python3-pytest | python3-pytest-xdist | python3-jsonschema) find_python_with 'pytest, xdist, jsonschema' >/dev/null ;;
+        python3-venv) find_python_with ensurepip >/dev/null ;;
         python3-matplotlib) find_python_with matplotlib >/dev/null ;;
         nginx-light) has_program nginx ;;
         libnginx-mod-stream)
