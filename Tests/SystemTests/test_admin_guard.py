@@ -1,4 +1,4 @@
-"""Who may call the admin endpoint: cases 40 (smaller) and 41 (without tokens) of the list in docs/tests.md.
+"""Who may call the admin endpoint: cases 40 (smaller) and 41 (without tokens, which `test_tokens.py` has) of the list in docs/tests.md.
 
 Loopback is not a boundary: a web page in a browser on the same machine can reach it, under a name of its own choosing.
 """

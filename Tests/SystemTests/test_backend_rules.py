@@ -177,7 +177,9 @@ def test_as_many_further_backends_are_tried_as_the_service_says(stage: Stage, re
     shuttled = stage.shuttled([service("web", address, backends, retries=retries)])
     read_to_end(stage.connect(address)).is_all_of(b"")
     shuttled.wait_idle()
-    assert sum(b["errors"] for b in shuttled.admin.service("web")["backends"]) == retries + 1
+    web = shuttled.admin.service("web")
+    assert sum(b["errors"] for b in web["backends"]) == retries + 1
+    assert web["retried"] == sum(b["retried"] for b in web["backends"]) == retries
 
 
 def test_all_tries_together_end_in_time(stage: Stage) -> None:

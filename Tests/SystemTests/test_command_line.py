@@ -20,7 +20,7 @@ from harness.wait import eventually
 
 FLAGS = [
     "config", "state", "http", "rings", "log-level", "log-format", "drain-timeout", "http-host", "check", "version",
-    "help",
+    "help", "token-file", "http-mode",
 ]  # fmt: skip
 
 
@@ -81,6 +81,7 @@ def test_help_names_every_flag(flag: str) -> None:
     "arguments",
     [
         ["-confg", "x"],
+        ["-http-hosts", "x"],
         ["-rings", "0"],
         ["-rings", "-1"],
         ["-rings", "many"],
@@ -97,7 +98,10 @@ def test_help_names_every_flag(flag: str) -> None:
         ["extra"],
         ["-user", "nobody"],
         ["-group", "nogroup"],
-        ["-token-file", "tokens"],
+        ["-token-file"],
+        ["-token-file", ""],
+        ["-http-mode", "0660"],
+        ["-http-mode", "rw"],
     ],
     ids=" ".join,
 )
@@ -189,6 +193,18 @@ def test_check_says_what_is_right_and_touches_nothing(stage: Stage) -> None:
     assert done.returncode == 0, done
     assert "io_uring" in done.stdout, done.stdout
     assert files == {path: path.read_bytes() for path in running.directory.iterdir() if path != running.log_path}
+    assert stage.name_at(address) == "one"
+
+
+def test_check_warns_of_a_name_that_a_start_would_leave_out(stage: Stage) -> None:
+    backends = [backend("gone", "nothing.invalid:80"), backend("one", stage.add(Named("one")).address)]
+    address = free_address()
+    instance = stage.prepared([service("web", address, backends)])
+    done = run("-check", "-config", str(instance.config_path))
+    assert done.returncode == 0, done
+    for words in ("/0/backends/0/address", "nothing.invalid", "a warning"):
+        assert words in done.stdout, done.stdout
+    instance.start()
     assert stage.name_at(address) == "one"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +13,7 @@ from harness.peers import Named, Refusing, Scripted, send_then_reset
 from harness.ports import free_address
 from harness.shuttled import Shuttled, backend, service
 from harness.stage import Stage
-from harness.streams import finish, read_to_end
+from harness.streams import finish, random_bytes, read_exactly, read_to_end, reset
 from harness.wait import Stopwatch, eventually, throughout
 
 
@@ -67,7 +69,8 @@ def test_resets_count_before_the_first_byte(stage: Stage, first: bytes) -> None:
     shuttled, address = with_a_good_one(stage, resetting.address)
 
     def use() -> None:
-        with stage.connect(address) as client:
+        # The reset may be there before the connect has returned.
+        with contextlib.suppress(ConnectionResetError), stage.connect(address) as client:
             finish(client)
             read_to_end(client)
 
@@ -80,6 +83,34 @@ def test_resets_count_before_the_first_byte(stage: Stage, first: bytes) -> None:
     else:
         fail_until_out(stage, shuttled, address, use)
         assert entry(shuttled)["last_failure"] == "reset before the first byte"
+
+
+@pytest.mark.parametrize("mebibytes", [1, 12], ids=["little", "much"])
+def test_who_has_taken_much_has_served(stage: Stage, mebibytes: int) -> None:
+    """A backend that only takes uploads, never says a byte and ends by a reset."""
+    data = random_bytes("upload", mebibytes << 20)
+
+    def take(connection: socket.socket) -> None:
+        read_exactly(connection, len(data))
+        reset(connection)
+
+    address = free_address()
+    shuttled = stage.shuttled([service("web", address, [backend("bad", stage.add(Scripted(take)).address)])])
+
+    def upload() -> None:
+        with stage.connect(address) as client, contextlib.suppress(ConnectionError):
+            client.sendall(data)
+            read_to_end(client)
+
+    if mebibytes < 8:
+        fail_until_out(stage, shuttled, address, upload)
+        assert entry(shuttled)["last_failure"] == "reset before the first byte"
+    else:
+        for _ in range(7):
+            upload()
+        eventually(lambda: entry(shuttled)["errors"] == 7, "the resets are counted as errors")
+        throughout(lambda: entry(shuttled)["up"], "and are nothing against it", 0.3)
+        assert "last_failure" not in entry(shuttled)
 
 
 def test_with_checks_only_a_good_one_brings_it_back(stage: Stage) -> None:

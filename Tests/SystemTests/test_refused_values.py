@@ -95,6 +95,8 @@ BAD_BACKEND_FIELDS: list[tuple[str, Any]] = [
     ("backup", 1),
     ("backup", "true"),
     ("state", "off"),
+    ("slow_start", -1),
+    ("slow_start", "1s"),
     ("state", True),
     ("name", "a b"),
 ]
@@ -134,7 +136,7 @@ def test_an_unknown_field_is_refused_with_the_nearest_known_one(
         serving.admin.put(path, body).problem(400).points_to(f"/{field}").says(field, meant)
 
 
-@pytest.mark.parametrize("field", ["network", "routes", "allow"])
+@pytest.mark.parametrize("field", ["routes", "allow"])
 def test_fields_of_capabilities_that_are_not_there_are_refused(
     serving: Shuttled, unchanged: Unchanged, field: str
 ) -> None:

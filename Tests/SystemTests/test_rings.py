@@ -33,9 +33,9 @@ def test_each_ring_says_what_it_has_done(stage: Stage) -> None:
     assert response.content_type == "application/json"
     assert response.body.startswith(b'[\n  {\n    "ring": 0,\n') and response.body.endswith(b"\n  }\n]\n")
     for number, ring in enumerate(response.json):
-        assert list(ring) == ["ring", "sessions", *COUNTERS]
+        assert list(ring) == ["ring", "sessions", *COUNTERS, "adoption_durations"]
         assert ring["ring"] == number
-        assert all(isinstance(value, int) and value >= 0 for value in ring.values())
+        assert all(isinstance(ring[name], int) and ring[name] >= 0 for name in ("sessions", *COUNTERS))
     assert len(response.json) == RINGS
     head = front.shuttled.admin.request("HEAD", "/v1/rings").expect(200)
     assert head.body == b"" and head.headers["content-length"] is not None
@@ -55,6 +55,10 @@ def test_every_ring_counts_each_change_and_the_time_it_took(stage: Stage) -> Non
         assert new["adoptions"] == old["adoptions"] + changes
         assert new["adoption_microseconds_max"] >= max(1, old["adoption_microseconds_max"])
         assert 1 <= new["adoption_microseconds_p999"] <= new["adoption_microseconds_max"]
+        durations = new["adoption_durations"]
+        assert sum(duration["count"] for duration in durations) == new["adoptions"]
+        edges = [duration["nanoseconds_max"] for duration in durations]
+        assert edges == sorted(set(edges)) and edges[-1] >= 1000 * (new["adoption_microseconds_max"] - 1)
     # Reading changes nothing.
     assert rings(shuttled) == after
 

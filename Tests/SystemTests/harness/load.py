@@ -2,7 +2,7 @@
 
 Run as a program it is one of:
 
-    load.py names NAME…            echo servers that first say their name; prints their addresses as a JSON object
+    load.py names NAME[=ADDRESS]…  echo servers that first say their name; prints their addresses as a JSON object
     load.py flood SEND_BUFFER      a server that sends as fast as it can to all its connections; prints its address
     load.py sessions JOB           a client that runs sessions against an address; prints its findings
 
@@ -13,6 +13,7 @@ compares: what comes back must be a name line and its own bytes, nothing else.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import random
@@ -40,6 +41,10 @@ class Job:
     seed: int
     bytes_max: int = 65_536
     names: list[str] = field(default_factory=list)
+    #: In place of a number of sessions: new ones, one after the other, for so long.
+    seconds: float = 0.0
+    #: Each session goes on for `seconds`, exchanging pieces of up to `bytes_max`.
+    is_held: bool = False
 
 
 @dataclass
@@ -51,6 +56,8 @@ class Findings:
     failures: list[str] = field(default_factory=list)
     failed: int = 0
     seconds: float = 0.0
+    #: That were sent, came back and were compared.
+    bytes: int = 0
 
     def failure(self, what: str) -> None:
         self.failed += 1
@@ -88,7 +95,7 @@ class Program:
 
 
 class NameServers(Program):
-    """Named echo servers in one process; `addresses` by name."""
+    """Named echo servers in one process, at addresses of their own where they are given; `addresses` by name."""
 
     def __init__(self, *names: str) -> None:
         super().__init__("names", *names)
@@ -137,9 +144,10 @@ class NamedEcho(asyncio.Protocol):
 async def _serve_names(names: list[str]) -> None:
     loop = asyncio.get_running_loop()
     addresses = {}
-    for name in names:
-        server = await loop.create_server(lambda name=name: NamedEcho(name), "127.0.0.1", 0, backlog=4096)  # type: ignore[misc]
-        addresses[name] = "127.0.0.1:%d" % server.sockets[0].getsockname()[1]
+    for name, _, address in (given.partition("=") for given in names):
+        host, _, port = (address or "127.0.0.1:0").rpartition(":")
+        server = await loop.create_server(lambda name=name: NamedEcho(name), host, int(port), backlog=4096)  # type: ignore[misc]
+        addresses[name] = "%s:%d" % server.sockets[0].getsockname()
     print(json.dumps(addresses), flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
     os._exit(0)
@@ -210,6 +218,7 @@ async def _session(job: Job, number: int, found: Findings) -> None:
             found.failure(f"session {number}: served by {said!r}, not one of {job.names}")
         else:
             found.names[said] = found.names.get(said, 0) + 1
+            found.bytes += len(data)
     except (TimeoutError, OSError, asyncio.IncompleteReadError) as error:
         found.failure(f"session {number}: {error!r} while {step}, after {len(received)} bytes")
     finally:
@@ -218,13 +227,56 @@ async def _session(job: Job, number: int, found: Findings) -> None:
             writer.transport.abort() if step != "comparing" else writer.close()
 
 
+async def _held_session(job: Job, number: int, found: Findings, end: float) -> None:
+    """One session that goes on to the end, whatever becomes of its backend and its service."""
+    source = random.Random(f"{job.seed}/{number}")
+    host, _, port = job.address.rpartition(":")
+    step = "connecting"
+    exchanged = 0
+    writer = None
+    try:
+        reader, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), CONNECT_SECONDS)
+        step = "reading its name"
+        said = (await asyncio.wait_for(reader.readline(), SILENCE_SECONDS)).decode("ascii", "replace").rstrip("\n")
+        while time.monotonic() < end:
+            step = "exchanging"
+            data = source.randbytes(source.randint(1, job.bytes_max))
+            writer.write(data)
+            echoed = await asyncio.wait_for(reader.readexactly(len(data)), SILENCE_SECONDS)
+            if echoed != data:
+                found.failure(f"held session {number}: other bytes came back from {said!r} after {exchanged}")
+                return
+            exchanged += len(data)
+            found.bytes += len(data)
+            # Many sessions are there, and none of them keeps the others from coming in.
+            await asyncio.sleep(source.uniform(0, 0.1))
+        step = "finishing"
+        writer.write_eof()
+        rest = await asyncio.wait_for(reader.read(-1), SILENCE_SECONDS)
+        if rest:
+            found.failure(f"held session {number}: {len(rest)} bytes too many")
+        else:
+            found.names[said] = found.names.get(said, 0) + 1
+    except (TimeoutError, OSError, asyncio.IncompleteReadError) as error:
+        found.failure(f"held session {number}: {error!r} while {step}, after {exchanged} bytes")
+    finally:
+        found.sessions += 1
+        if writer is not None:
+            writer.close()
+
+
 async def _run_sessions(job: Job) -> None:
     found = Findings()
-    numbers = iter(range(job.sessions))
+    numbers = iter(range(job.sessions) if job.sessions else itertools.count())
     start = time.monotonic()
+    end = start + job.seconds
 
     async def work() -> None:
         for number in numbers:
+            if job.seconds and time.monotonic() >= end:
+                return
+            if job.is_held:
+                return await _held_session(job, number, found, end)
             await _session(job, number, found)
 
     await asyncio.gather(*(work() for _ in range(job.concurrent)))

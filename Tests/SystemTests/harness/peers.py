@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from .ports import split
+from .ports import split, unix_name
 from .streams import End, Stream, finish, read_to_end, reset, unacknowledged_bytes
 from .wait import eventually, settled
 
@@ -29,16 +29,17 @@ class Peer:
     """
 
     def __init__(self, address: str = "127.0.0.1:0") -> None:
-        host, port = split(address)
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        name = unix_name(address)
+        host, port = ("", 0) if name else split(address)
+        family = socket.AF_UNIX if name else socket.AF_INET6 if ":" in host else socket.AF_INET
         self._listener = socket.socket(family, socket.SOCK_STREAM)
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.configure(self._listener)
-        self._listener.bind((host, port))
+        self._listener.bind(name or (host, port))
         self._listener.listen(BACKLOG)
         self._listener.settimeout(ACCEPT_POLL_SECONDS)
-        self.port: int = self._listener.getsockname()[1]
-        self.address = f"[{host}]:{self.port}" if family == socket.AF_INET6 else f"{host}:{self.port}"
+        self.port: int = 0 if name else self._listener.getsockname()[1]
+        self.address = address if name else f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
         self.accepted = 0
         self.closing = threading.Event()
         self._lock = threading.Lock()
@@ -100,7 +101,8 @@ class Peer:
                 self._faults.append(error)
                 return
             connection.settimeout(SILENCE_SECONDS)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if connection.family != socket.AF_UNIX:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:
                 self._open.add(connection)
                 self.accepted += 1
@@ -295,4 +297,60 @@ class Blackhole:
     def close(self) -> None:
         for filler in self._fillers:
             filler.close()
+        self._listener.close()
+
+
+class FullUnix:
+    """A unix socket whose listen queue is full: connecting to it does not succeed until `serve` is called, which
+    echoes."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        name = unix_name(address)
+        assert name is not None
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(name)
+        self._listener.listen(0)
+        self._fillers: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+        self._closing = threading.Event()
+        for _ in range(16):
+            filler = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            filler.setblocking(False)
+            self._fillers.append(filler)
+            try:
+                filler.connect(name)
+            except BlockingIOError:
+                return
+        raise AssertionError("the listen queue does not fill")
+
+    def serve(self) -> None:
+        """Takes connections from now on."""
+        self._listener.settimeout(ACCEPT_POLL_SECONDS)
+        acceptor = threading.Thread(target=self._accept, daemon=True)
+        self._threads.append(acceptor)
+        acceptor.start()
+
+    def _accept(self) -> None:
+        while not self._closing.is_set():
+            try:
+                connection, _ = self._listener.accept()
+            except TimeoutError:
+                continue
+            thread = threading.Thread(target=self._echo, args=(connection,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _echo(self, connection: socket.socket) -> None:
+        with connection:
+            connection.settimeout(SILENCE_SECONDS)
+            while data := connection.recv(65_536):
+                connection.sendall(data)
+
+    def close(self) -> None:
+        self._closing.set()
+        for filler in self._fillers:
+            filler.close()
+        for thread in self._threads:
+            thread.join(JOIN_SECONDS)
         self._listener.close()

@@ -47,6 +47,14 @@ def split(address: str) -> tuple[str, int]:
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
+def unix_name(address: str) -> str | None:
+    """`unix:/path`, `/path` or `unix:@name` as Python's sockets take it; None for an address with a port."""
+    if not address.startswith(("unix:", "/")):
+        return None
+    name = address.removeprefix("unix:")
+    return "\0" + name[1:] if name.startswith("@") else name
+
+
 def port_of(address: str) -> int:
     return split(address)[1]
 

@@ -215,22 +215,25 @@ class Shuttled:
 
     def _take_baseline(self) -> None:
         # The lowest of a few looks: a health check or our own admin request may have a descriptor open in one of them.
-        self._services_at_baseline = len(self.admin.config())
+        self._services_at_baseline = self._listening_services()
         looks = []
         for _ in range(3):
             looks.append(self.view.census())
             time.sleep(0.005)
         self._baseline = min(looks, key=lambda census: census.others)
 
+    def _listening_services(self) -> int:
+        return sum(entry.get("network", "tcp") == "tcp" and entry["address"] != "" for entry in self.admin.config())
+
     def check_leaks(self, deadline: float = 10.0) -> None:
         """No session and no descriptor remains of the traffic: gauges at 0, descriptors as after the start.
 
-        Listening sockets are counted apart: there is one for each service, and what the admin endpoint had.
+        Listening sockets are counted apart: there is one for each TCP service that is no pool, and what the admin endpoint had.
         """
         assert self._baseline is not None, "was not started by start()"
         baseline = self._baseline
         self.wait_idle(deadline)
-        listening = baseline.listening - self._services_at_baseline + len(self.admin.config())
+        listening = baseline.listening - self._services_at_baseline + self._listening_services()
 
         def settled() -> bool:
             now = self.view.census()

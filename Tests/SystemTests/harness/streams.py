@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from .ports import split
+from .ports import split, unix_name
 
 TIMEOUT_SECONDS = 20.0
 READ_BYTES = 65_536
@@ -61,18 +61,21 @@ def connect(
     receive_buffer: int | None = None,
     source: tuple[str, int] | None = None,
 ) -> socket.socket:
-    """A connection to `host:port`. A small `receive_buffer` must be set before connecting to take effect."""
-    host, port = split(address)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    """A connection to `host:port` or to a unix socket. A small `receive_buffer` must be set before connecting to take
+    effect."""
+    name = unix_name(address)
+    target: str | tuple[str, int] = name or split(address)
+    family = socket.AF_UNIX if name else socket.AF_INET6 if ":" in target[0] else socket.AF_INET
     connection = socket.socket(family, socket.SOCK_STREAM)
     try:
         connection.settimeout(timeout)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if family != socket.AF_UNIX:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if receive_buffer is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         if source is not None:
             connection.bind(source)
-        connection.connect((host, port))
+        connection.connect(target)
     except BaseException:
         connection.close()
         raise
