@@ -155,7 +155,7 @@ class Shuttled(Proxy):
         return json.loads(text) if status == 200 else None
 
     def _ask(self, method: str, path: str, body: str | None = None) -> tuple[int, str]:
-        connection = _UnixConnection(self._admin)
+        connection = UnixConnection(self._admin)
         try:
             connection.request(
                 method, path, body, {"Content-Type": "application/json", "Prefer": "return=minimal"} if body else {}
@@ -166,7 +166,9 @@ class Shuttled(Proxy):
             connection.close()
 
 
-class _UnixConnection(http.client.HTTPConnection):
+class UnixConnection(http.client.HTTPConnection):
+    """A client of an admin endpoint on a unix socket."""
+
     def __init__(self, path: str) -> None:
         super().__init__("localhost", timeout=30)
         self._path = path
