@@ -16,7 +16,7 @@ from harness.ports import free_address, split
 from harness.shuttled import Shuttled, backend, service
 from harness.stage import Stage
 from harness.streams import TIMEOUT_SECONDS, read_exactly
-from harness.wait import eventually
+from harness.wait import Stopwatch, eventually
 from test_fallbacks import FALLBACKS
 
 RINGS = 2
@@ -25,6 +25,8 @@ REQUESTS = 100_000
 REQUEST = b"q" * 100
 RESPONSE = b"a" * 100
 BULK = bytes(500_000)
+#: Allocations of the control plane that have nothing to do with the traffic.
+OWN_BUSINESS, OWN_BUSINESS_PER_SECOND = REQUESTS // 100, 200
 #: With every feature of the kernel, and with none that the minimum lacks.
 KERNELS = ["", ",".join(FALLBACKS)]
 
@@ -106,10 +108,14 @@ def test_a_hundred_thousand_requests_cost_no_allocation(stage: Stage, counter: A
             stage.add(end)
     load.exchange(connections, 20)
     before, others_before = of_rings(counter, shuttled), of_others(counter, shuttled)
+    watch = Stopwatch()
     load.exchange(connections, REQUESTS // CONNECTIONS)
     assert of_rings(counter, shuttled) == before
-    # The control plane may have its own business, such as closing the connections of earlier requests over HTTP.
-    assert of_others(counter, shuttled) - others_before < REQUESTS // 100
+    # The control plane has its own business: some by the second, and some at once, such as closing the connections of
+    # earlier requests over HTTP.
+    own = OWN_BUSINESS + OWN_BUSINESS_PER_SECOND * watch.seconds
+    assert own < REQUESTS / 2, "the machine was too slow for this to tell anything"
+    assert of_others(counter, shuttled) - others_before < own
     assert shuttled.admin.services()[0]["sent"] >= REQUESTS * len(REQUEST)
 
 

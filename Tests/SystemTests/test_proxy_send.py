@@ -17,13 +17,18 @@ from harness.wait import eventually
 
 
 class Told(Scripted):
-    """Speaks first once it has read a header, then echoes; `headers` is what it was told, in order."""
+    """Speaks first once it has read a header, then echoes; `headers` is what it was told, in order.
+
+    Who says nothing at all is nobody: a check that was under way when shuttled was stopped.
+    """
 
     def __init__(self, address: str = "127.0.0.1:0") -> None:
         self.headers: list[tuple[str, str | None]] = []
         super().__init__(self.serve, address)
 
     def serve(self, connection: socket.socket) -> None:
+        if not connection.recv(1, socket.MSG_PEEK):
+            return
         self.headers.append(read_header(connection))
         connection.sendall(b"hello\n")
         while data := connection.recv(65_536):

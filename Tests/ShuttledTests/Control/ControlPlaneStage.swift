@@ -1,5 +1,6 @@
 // Owns a control plane over a fake engine, on a loop of its own.
 
+import Glibc
 import NIOCore
 import ShuttleEngine
 
@@ -30,15 +31,13 @@ struct ControlPlaneStage: Sendable {
         _ body: @escaping @Sendable (ControlPlaneStage) async throws -> Void
     ) async throws {
         try await ControlTesting.onLoop { loop in
+            var store: StateStore?
+            if let state { store = StateStore(file: try await open(state), thread: FileThread(loop: loop)) }
             let engine = FakeDataPlane()
             let log = LogCollector()
             let faults = LogCollector.Texts()
             let parts = ControlPlane.Parts(
-                store: try state.map {
-                    StateStore(
-                        file: try StateFile(opening: $0.path, calls: $0.calls), thread: FileThread(loop: loop)
-                    )
-                },
+                store: store,
                 lookup: lookup,
                 refresh: refresh ?? lookup,
                 // Names are asked for all the time: nobody has to wait for one to move.
@@ -57,6 +56,19 @@ struct ControlPlaneStage: Sendable {
                 throw error
             }
             await plane.stop()
+        }
+    }
+
+    /// What ran with the same file before has stopped, but the thread that wrote it may hold it for another moment.
+    private static func open(_ state: State) async throws -> StateFile {
+        let deadline = ContinuousClock.now + .seconds(10)
+        while true {
+            do throws(FileFailure) {
+                return try StateFile(opening: state.path, calls: state.calls)
+            } catch {
+                guard error.code == EWOULDBLOCK, ContinuousClock.now < deadline else { throw error }
+            }
+            try await Task.sleep(for: .milliseconds(1))
         }
     }
 
