@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Counts the tests in what `swift test` and pytest printed, so that scripts can tell a pass from an empty run.
 
-usage: scripts/lib/test_counts.py FILE...             prints "12 passed, 0 failed, 1 skipped", summed over the files
+usage: scripts/lib/test_counts.py FILE...             prints "12 passed, 0 failed, 1 skipped", summed over the files,
+                                                      and how many were unsteady (scripts/lib/system_tests.py)
        scripts/lib/test_counts.py --passed FILE...    prints the first number alone
 """
 
@@ -18,10 +19,12 @@ SWIFT_TESTING = re.compile(r"Test run with (?P<run>\d+) tests?(?: in \d+ suites?
 SWIFT_TESTING_FAILED = re.compile(r"^\S+ Test (?!run|case)(.+?) (?:with \d+ test cases? )?failed after", re.M)
 SWIFT_TESTING_SKIPPED = re.compile(r"^\S+ Test (?!run|case)(.+?) skipped", re.M)
 PYTEST = re.compile(r"^(?:=+ )?(?P<counts>\d+ \w+(?:, \d+ \w+)*) in [\d.]+s", re.M)
+# All that failed in what pytest has said before, and passed after all.
+UNSTEADY = re.compile(r"^system_tests: (?P<count>\d+) unsteady", re.M)
 
 
 def counts(text):
-    total = Counter(passed=0, failed=0, skipped=0)
+    total = Counter(passed=0, failed=0, skipped=0, unsteady=0)
     executed = list(XCTEST.finditer(text))
     if executed:
         # "Failures" counts assertions; a test is failed once.
@@ -38,6 +41,8 @@ def counts(text):
             name = {"errors": "failed", "error": "failed"}.get(word, word)
             if name in total:
                 total[name] += int(number)
+    for found in UNSTEADY.finditer(text):
+        total.update(failed=-total["failed"], unsteady=int(found["count"]))
     return total
 
 
@@ -47,15 +52,15 @@ def main():
     files = arguments[1:] if only_passed else arguments
     if not files or files[0].startswith("-"):
         sys.exit(__doc__)
-    total = Counter(passed=0, failed=0, skipped=0)
+    total = Counter(passed=0, failed=0, skipped=0, unsteady=0)
     for name in files:
         with open(name, encoding="utf-8", errors="replace") as file:
             total.update(counts(file.read()))
     if only_passed:
         print(total["passed"])
     else:
-        skipped = f", {total['skipped']} skipped" if total["skipped"] else ""
-        print(f"{total['passed']} passed, {total['failed']} failed{skipped}")
+        others = "".join(f", {total[name]} {name}" for name in ("skipped", "unsteady") if total[name])
+        print(f"{total['passed']} passed, {total['failed']} failed{others}")
 
 
 if __name__ == "__main__":
