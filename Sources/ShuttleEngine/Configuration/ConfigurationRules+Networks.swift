@@ -84,7 +84,7 @@ extension ServiceConfiguration {
         "resolve_interval",
         "passive", "maintenance", "max_lifetime", "max_lifetime_jitter", "source_address", "drain_timeout", "check",
         "allow", "deny", "rate_limit", "bandwidth_limit", "service_bandwidth_limit", "proxy_protocol_send",
-        backendsName,
+        "proxy_protocol_accept", backendsName,
     ]
 
     private static let backendFieldsOfBothNetworks: Set<String> = [
@@ -100,7 +100,8 @@ extension ServiceConfiguration {
         "max_connections":
             "sessions are bounded by \"udp_max_sessions\", which makes room by ending the one that has been idle "
             + "for longest",
-        "proxy_protocol_accept": "a client is whoever its datagrams come from",
+        "preread_timeout": "a header of the PROXY protocol comes with its datagram",
+        "preread_limit": "a header of the PROXY protocol is no longer than its datagram",
         "queue_limit": "a datagram does not wait for a place",
         "queue_timeout": "a datagram does not wait for a place",
         "socket_mode": "it is about the files of unix sockets",

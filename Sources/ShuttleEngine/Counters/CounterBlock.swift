@@ -45,7 +45,7 @@ struct CounterBlock: ~Copyable {
     let drainEnds = Atomic<UInt64>(0)
     /// Further tries after a connect that failed; of a backend, those that came to it.
     let retried = Atomic<UInt64>(0)
-    /// Clients closed since what was to be read first was not what it must be.
+    /// Clients closed since what was to be read first was not what it must be; of UDP datagrams dropped for that.
     let prereadFailures = Atomic<UInt64>(0)
     /// Clients closed since it did not come in time.
     let prereadTimeouts = Atomic<UInt64>(0)

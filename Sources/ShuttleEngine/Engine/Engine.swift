@@ -387,6 +387,8 @@ public final class Engine {
             drainChanges: drainChanges,
             datagrams: datagramListeners.entries(serving: datagramServicesByAddress),
             datagramCapacity: capacity.datagramSessionsPerRing(
+                listenerCount: listeningSockets, datagramSessions: datagramSessions),
+            datagramDescriptors: capacity.datagramDescriptors(
                 listenerCount: listeningSockets, datagramSessions: datagramSessions)
         )
         snapshots.append(snapshot)

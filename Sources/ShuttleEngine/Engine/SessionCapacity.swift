@@ -18,6 +18,8 @@ struct SessionCapacity: Equatable, Sendable {
     private static let pipesPerRingMax = 64
     /// Pipes take at most one of so many descriptors.
     private static let descriptorsForEachOfPipes = 32
+    /// Sockets of datagram sessions that have ended take at most one of so many descriptors.
+    private static let descriptorsForEachThatEnds = 8
     /// Also bounded by the slots that fit into a tag.
     private static let slotsPerRingMax = 1 << 20
 
@@ -36,7 +38,8 @@ struct SessionCapacity: Equatable, Sendable {
     /// Sessions that one ring may hold while there are `listenerCount` listening sockets, and UDP services may have
     /// `datagramSessions`; at least 1.
     func sessionsPerRing(listenerCount: Int, datagramSessions: Int = 0) -> Int {
-        let free = freeDescriptors(listenerCount) - datagramShare(listenerCount, datagramSessions)
+        let ofDatagrams = datagramDescriptors(listenerCount: listenerCount, datagramSessions: datagramSessions)
+        let free = freeDescriptors(listenerCount) - ofDatagrams
         return min(max(1, free / SessionCapacity.descriptorsPerSession / ringCount), slotsPerRing)
     }
 
@@ -44,16 +47,26 @@ struct SessionCapacity: Equatable, Sendable {
     /// only where descriptors do not last for that its part.
     func datagramSessionsPerRing(listenerCount: Int, datagramSessions: Int) -> Int {
         guard datagramSessions > 0 else { return 0 }
-        let share = datagramShare(listenerCount, datagramSessions)
+        let descriptors = datagramDescriptors(listenerCount: listenerCount, datagramSessions: datagramSessions)
+        let share = descriptors - endingShare(freeDescriptors(listenerCount))
         let ofRing = share == datagramSessions ? share : (share + ringCount - 1) / ringCount
         return min(max(1, ofRing), slotsPerRing)
     }
 
+    /// Descriptors that datagram sessions of all rings may have together, likewise: one each, those included that have ended
+    /// and whose sockets are not closed yet. As many as services may have sessions are set aside and some for those that
+    /// end, but never more than half; at least 1.
+    func datagramDescriptors(listenerCount: Int, datagramSessions: Int) -> Int {
+        guard datagramSessions > 0 else { return 0 }
+        let free = freeDescriptors(listenerCount)
+        return max(1, min(datagramSessions + endingShare(free), free / 2))
+    }
+
     private func freeDescriptors(_ listenerCount: Int) -> Int { max(0, descriptorLimit - reserved - listenerCount) }
 
-    /// A datagram session takes one descriptor. As many as services may have are set aside, but never more than half.
-    private func datagramShare(_ listenerCount: Int, _ wanted: Int) -> Int {
-        min(wanted, freeDescriptors(listenerCount) / 2)
+    /// A socket is closed a turn or two after its session's end; so many sessions may make room for others meanwhile.
+    private func endingShare(_ free: Int) -> Int {
+        min(ringCount * DatagramSessions.slotsForEnding, free / SessionCapacity.descriptorsForEachThatEnds)
     }
 
     /// Slots that a ring reserves address space for.

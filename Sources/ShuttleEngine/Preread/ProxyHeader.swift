@@ -104,7 +104,20 @@ enum ProxyHeader {
 
     // MARK: Version 2
 
-    private static func readBinary(_ bytes: UnsafeRawBufferPointer, limit: Int) -> Outcome {
+    /// Reads the header that a datagram begins with: version 2, and all of it. Nil for everything else, version 1 included,
+    /// which knows no datagrams. As with `read` there may be no addresses.
+    ///
+    /// How the client speaks to whoever has sent the datagram does not matter: a proxy may pass on by datagram what has come to
+    /// it as DNS over HTTPS, and says so.
+    static func readDatagram(_ bytes: UnsafeRawBufferPointer) -> (length: Int, addresses: ConveyedAddresses?)? {
+        let outcome = readBinary(bytes, limit: bytes.count, isDatagram: true)
+        guard case .complete(let length, let addresses) = outcome else { return nil }
+        return (length, addresses)
+    }
+
+    private static func readBinary(
+        _ bytes: UnsafeRawBufferPointer, limit: Int, isDatagram: Bool = false
+    ) -> Outcome {
         for index in 0..<min(bytes.count, signatureLength) where bytes[index] != signature(index) { return .malformed }
         guard bytes.count > 12 else { return .incomplete }
         let isLocal: Bool
@@ -123,8 +136,8 @@ enum ProxyHeader {
             length >= binaryPrefixLength + addressLength
         else { return .malformed }
         guard bytes.count >= length else { return .incomplete }
-        // Addresses of datagrams and of unix sockets are not those of a client here.
-        guard transport == 1 else { return .complete(length: length, nil) }
+        // Addresses of unix sockets are not those of a client here, nor those of datagrams that of a connection's.
+        guard transport == 1 || isDatagram && transport == 2 else { return .complete(length: length, nil) }
         switch family {
         case 1: return .complete(length: length, addressesIPv4(bytes))
         case 2: return .complete(length: length, addressesIPv6(bytes))

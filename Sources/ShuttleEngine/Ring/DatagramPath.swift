@@ -1,17 +1,54 @@
-// Owns the two ends of a datagram as numbers: who sent it, and which of our addresses it was sent to.
+// Owns the ends of a datagram as numbers: who sent it, which of our addresses it was sent to, and on whose behalf, where the
+// sender is a proxy that says so.
 // Leaves to others: reading them from the kernel and answering (Ring), whose session that is (Session).
 
 /// A client's address with its port, and the local address that it wrote to. IPv4 addresses are in their mapped form
 /// (::ffff:a.b.c.d), so that a client is the same by whichever kind of socket it came.
+///
+/// Behind a proxy that puts a header before each datagram the client is whom the header tells of. Answers go to the proxy
+/// all the same, and two of its clients have two paths.
 struct DatagramPath: Equatable {
+    // Who has sent the datagram and gets the answers.
     var clientHigh: UInt64
     var clientLow: UInt64
     var clientPort: UInt16
+    /// Of the client that a header has told of.
+    private(set) var conveyedPort: UInt16 = 0
     /// The interface of a link-local address; 0 for all others.
     var clientScope: UInt32
     /// 0 where the socket is bound to one address: answers leave from there by themselves.
     var localHigh: UInt64 = 0
     var localLow: UInt64 = 0
+    /// 0 where no header has told of a client; `::` is nobody's address.
+    private(set) var conveyedHigh: UInt64 = 0
+    private(set) var conveyedLow: UInt64 = 0
+
+    init(
+        clientHigh: UInt64, clientLow: UInt64, clientPort: UInt16, clientScope: UInt32, localHigh: UInt64 = 0,
+        localLow: UInt64 = 0
+    ) {
+        self.clientHigh = clientHigh
+        self.clientLow = clientLow
+        self.clientPort = clientPort
+        self.clientScope = clientScope
+        self.localHigh = localHigh
+        self.localLow = localLow
+    }
+
+    /// Whoever has sent the datagram says that it comes from `client`, which is not `::`.
+    mutating func convey(_ client: SocketAddress) {
+        (conveyedHigh, conveyedLow) = client.hostWords
+        conveyedPort = client.port
+    }
+
+    @inline(__always)
+    var hasConveyed: Bool { conveyedHigh | conveyedLow != 0 }
+
+    /// The client's address, which it is told apart by: the one that was conveyed, else whose datagram it is.
+    @inline(__always)
+    var client: (high: UInt64, low: UInt64) {
+        hasConveyed ? (conveyedHigh, conveyedLow) : (clientHigh, clientLow)
+    }
 
     /// An answer must say which address it leaves from.
     @inline(__always)
@@ -24,9 +61,12 @@ struct DatagramPath: Equatable {
         var hash = DatagramPath.mixed(clientHigh ^ seed)
         hash = DatagramPath.mixed(hash ^ clientLow)
         hash = DatagramPath.mixed(hash ^ (UInt64(clientScope) << 16 | UInt64(clientPort)))
-        // Most sockets are bound to one address.
-        guard hasLocalAddress else { return hash }
-        return DatagramPath.mixed(DatagramPath.mixed(hash ^ localHigh) ^ localLow)
+        // Most sockets are bound to one address, and most senders are clients.
+        guard localHigh | localLow | conveyedHigh | conveyedLow != 0 else { return hash }
+        if hasLocalAddress { hash = DatagramPath.mixed(DatagramPath.mixed(hash ^ localHigh) ^ localLow) }
+        guard hasConveyed else { return hash }
+        hash = DatagramPath.mixed(hash ^ conveyedHigh)
+        return DatagramPath.mixed(DatagramPath.mixed(hash ^ conveyedLow) ^ UInt64(conveyedPort))
     }
 
     /// The finaliser of SplitMix64, whose inputs and outputs are the same in number.

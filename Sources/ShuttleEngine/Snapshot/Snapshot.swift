@@ -250,6 +250,8 @@ struct SnapshotView {
     let datagramSockets: UnsafeBufferPointer<Int32>
     /// UDP sessions one worker may hold.
     let datagramCapacity: Int
+    /// Sockets that UDP sessions of all workers may have, those that have ended and are not closed yet included.
+    let datagramDescriptors: Int
 }
 
 /// Owns a view and keeps alive what it points to. Lives on the control thread.
@@ -270,7 +272,8 @@ final class Snapshot {
         sessionCapacity: Int,
         drainChanges: UInt64 = 0,
         datagrams: (entries: [DatagramListenerEntry], sockets: [Int32]) = ([], []),
-        datagramCapacity: Int = 0
+        datagramCapacity: Int = 0,
+        datagramDescriptors: Int = .max
     ) {
         self.epoch = epoch
         self.services = services
@@ -303,7 +306,8 @@ final class Snapshot {
                     since: before.map { ($0.datagramListeners, $0.datagramListenerChanges) }
                 ),
                 datagramSockets: UnsafeBufferPointer(datagramSockets),
-                datagramCapacity: datagramCapacity
+                datagramCapacity: datagramCapacity,
+                datagramDescriptors: datagramDescriptors
             )
         )
     }

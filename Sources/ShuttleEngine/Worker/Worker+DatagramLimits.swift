@@ -1,5 +1,5 @@
-// Owns what is asked of each datagram of a service with limits of bandwidth, and what a backend is told of whose it is.
-// Leaves to others: the rates (Balancing/ServiceBandwidth), the header's form (Preread/ProxyHeader).
+// Owns what is asked of each datagram of a service with limits of bandwidth.
+// Leaves to others: the rates (Balancing/ServiceBandwidth).
 
 import Glibc
 import Synchronization
@@ -28,50 +28,5 @@ extension Worker where Ring: ~Copyable {
                 batch.bytes.count, paidAt: &session.pointee.downloadPaidAt, now: nowNanoseconds)
         if !isAdmitted { session.pointee.datagramCounters.pointee.limited.addAsOnlyWriter(UInt64(batch.count)) }
         return isAdmitted
-    }
-
-    // MARK: Whose it is
-
-    /// Sends datagrams on; one behind a header of the PROXY protocol where the backend wants it: each has its own.
-    @inline(__always)
-    mutating func sendToBackend(_ batch: DatagramBatch, in slot: UInt32) -> CallResult {
-        let session = datagrams[slot]
-        guard session.pointee.backend.pointee.proxyProtocol != nil else {
-            return ring.sendToBackend(session.pointee.upstream, batch)
-        }
-        return sendBehindHeaders(batch, in: slot)
-    }
-
-    /// The backend may want headers since a moment ago, when the batch was still to be sent as one.
-    private mutating func sendBehindHeaders(_ batch: DatagramBatch, in slot: UInt32) -> CallResult {
-        var sent = 0
-        for index in 0..<batch.count {
-            switch sendBehindHeader(batch[index].bytes, in: slot) {
-            case .success: sent += batch[index].bytes.count
-            case .failure(let error): return index == 0 ? .failure(error) : .success(Int32(truncatingIfNeeded: sent))
-            }
-        }
-        return .success(Int32(truncatingIfNeeded: sent))
-    }
-
-    @inline(never)
-    private mutating func sendBehindHeader(_ payload: UnsafeRawBufferPointer, in slot: UInt32) -> CallResult {
-        let upstream = datagrams[slot].pointee.upstream
-        let addresses = addresses(of: slot)
-        return withUnsafeTemporaryAllocation(byteCount: ProxyHeader.writtenLengthMax, alignment: 8) { memory in
-            let length = ProxyHeader.write(.v2, addresses, isOfDatagram: true, to: memory)
-            let header = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(memory)[..<length])
-            return ring.sendToBackend(upstream, header: header, payload)
-        }
-    }
-
-    /// The client's address, and the one that it has written to.
-    private func addresses(of slot: UInt32) -> ConveyedAddresses? {
-        guard let local = datagrams.listener(datagrams.table.listener(of: slot))?.pointee.address else { return nil }
-        let path = datagrams.table.path(of: slot)
-        return ConveyedAddresses(
-            source: .ipv6(high: path.clientHigh, low: path.clientLow, port: path.clientPort),
-            destination: path.hasLocalAddress
-                ? .ipv6(high: path.localHigh, low: path.localLow, port: local.port) : local)
     }
 }

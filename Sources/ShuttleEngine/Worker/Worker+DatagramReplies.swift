@@ -119,9 +119,25 @@ extension Worker where Ring: ~Copyable {
     }
 
     private mutating func finishDatagramSession(_ slot: UInt32) {
-        ring.close(datagrams[slot].pointee.upstream, reset: false)
+        closeDatagramSocket(datagrams[slot].pointee.upstream)
         hasFreedDescriptor = true
         datagrams.table.free(slot)
+    }
+
+    // MARK: Descriptors
+
+    /// Takes one of the descriptors that are set aside for datagram sessions, of all rings together; `false` when all are
+    /// taken. A session that has ended has its own until its socket is closed, so there are never more than that.
+    func takeDatagramDescriptor() -> Bool {
+        links[0].pointee.takeDatagramDescriptor(below: view?.pointee.datagramDescriptors ?? 0)
+    }
+
+    func returnDatagramDescriptor() { links[0].pointee.returnDatagramDescriptor() }
+
+    /// At once: by the ring's operation it would be closed after the next session had been given its descriptor.
+    mutating func closeDatagramSocket(_ socket: Int32) {
+        ring.closeNow(socket, reset: false)
+        returnDatagramDescriptor()
     }
 
     // MARK: Time

@@ -37,6 +37,7 @@ extension Worker where Ring: ~Copyable {
         }
         let listener = DatagramListenerKey(
             place: UInt32(place), generation: datagrams.listener(place).pointee.generation)
+        guard !table.pointee.preread.proxyHeader else { return relayBehindHeaders(datagram, at: listener, to: table) }
         // Each that could begin a session, and may not, counts.
         guard batch.count > 1,
             table.pointee.datagrams.areLookedAtSingly || datagrams.table.find(datagram.path, at: listener) == nil
@@ -46,15 +47,16 @@ extension Worker where Ring: ~Copyable {
         for index in 0..<batch.count { relay(batch[index], along: datagram.path, at: listener, to: table) }
     }
 
-    private mutating func relay(
+    /// `conveyed` is what a header has told of the path's client, which is told on to a backend that wants to know.
+    mutating func relay(
         _ batch: DatagramBatch, along path: DatagramPath, at listener: DatagramListenerKey,
-        to table: UnsafePointer<ServiceTable>
+        to table: UnsafePointer<ServiceTable>, conveyed: UnsafePointer<ConveyedAddresses>? = nil
     ) {
         let counters = table.pointee.record.pointee.datagrams.block(of: index)
         // The second time after a send that told of an earlier datagram's refusal: these have not been sent to anybody.
         for _ in 0..<2 {
             guard let slot = session(of: path, at: listener, of: table) else { break }
-            switch forward(batch, in: slot) {
+            switch forward(batch, in: slot, conveyed) {
             case .sent(let count): return counters.pointee.dropped.addAsOnlyWriter(UInt64(batch.count &- count))
             case .sessionEnded: continue
             }
@@ -68,11 +70,13 @@ extension Worker where Ring: ~Copyable {
         case sessionEnded
     }
 
-    private mutating func forward(_ batch: DatagramBatch, in slot: UInt32) -> Forwarding {
+    private mutating func forward(
+        _ batch: DatagramBatch, in slot: UInt32, _ conveyed: UnsafePointer<ConveyedAddresses>?
+    ) -> Forwarding {
         let session = datagrams[slot]
         datagrams.table.touch(slot, now: now)
         guard isWithinBandwidth(batch, slot, from: .downstream) else { return .sent(0) }
-        switch sendToBackend(batch, in: slot) {
+        switch sendToBackend(batch, in: slot, conveyed) {
         case .success(let bytes):
             let count = batch.count(ofBytes: Int(bytes))
             session.pointee.requests &+= UInt32(truncatingIfNeeded: count)
@@ -166,7 +170,7 @@ extension Worker where Ring: ~Copyable {
     /// What the choice of a client's backend is drawn from.
     private mutating func draw(_ path: DatagramPath, _ table: UnsafePointer<ServiceTable>) -> UInt64 {
         guard table.pointee.algorithm == .hash else { return random.next() }
-        return ClientHash.of(high: path.clientHigh, low: path.clientLow)
+        return ClientHash.of(high: path.client.high, low: path.client.low)
     }
 
     // MARK: A new session
@@ -184,17 +188,26 @@ extension Worker where Ring: ~Copyable {
             counters.pointee.refused.addAsOnlyWriter(1)
             return nil
         }
+        guard takeDatagramDescriptor() else {
+            evictForNext(at: listener.place)
+            backend.pointee.release()
+            service.pointee.vacate()
+            counters.pointee.refused.addAsOnlyWriter(1)
+            return nil
+        }
         switch openUpstream(to: backend, of: service) {
         case .failure(let error):
+            returnDatagramDescriptor()
             datagramSocketFailed(error.code, at: listener.place, backend, service, counters)
             backend.pointee.release()
             service.pointee.vacate()
             return nil
         case .success(let socket):
             guard let slot = datagrams.table.begin(path, at: listener, now: now) else {
-                ring.close(socket, reset: false)
+                closeDatagramSocket(socket)
                 backend.pointee.release()
                 service.pointee.vacate()
+                counters.pointee.refused.addAsOnlyWriter(1)
                 return nil
             }
             start(slot, socket, backend, table, counters)
@@ -209,7 +222,7 @@ extension Worker where Ring: ~Copyable {
             counters.pointee.refused.addAsOnlyWriter(1)
             return nil
         }
-        let client = ClientAddress(high: path.clientHigh, low: path.clientLow)
+        let client = ClientAddress(high: path.client.high, low: path.client.low)
         if let access = table.pointee.access, !access.pointee.admits(client) {
             counters.pointee.denied.addAsOnlyWriter(1)
             return nil
@@ -289,6 +302,12 @@ extension Worker where Ring: ~Copyable {
         return true
     }
 
+    /// This client gets no socket. What the next one needs is what a session that says nothing has; while sessions that have
+    /// ended are about to give theirs back, nobody need end for it.
+    private mutating func evictForNext(at place: UInt32) {
+        if datagrams.table.count == datagrams.table.liveCount { _ = evictOldest(at: place) }
+    }
+
     /// `leavingPlace`: its place of the service is for whoever comes, so that no other ring can take it in between.
     private mutating func evict(_ slot: UInt32, leavingPlace: Bool) {
         let session = datagrams[slot]
@@ -325,9 +344,7 @@ extension Worker where Ring: ~Copyable {
     ) {
         counters.pointee.errors.addAsOnlyWriter(1)
         if Self.isOwnExhaustion(code) {
-            // What the next client needs is what one that says nothing has.
-            _ = evictOldest(at: place)
-            return
+            return evictForNext(at: place)
         }
         backend.pointee.counters.block(of: index).pointee.errors.addAsOnlyWriter(1)
         blame(backend, of: service, for: Self.failure(code))

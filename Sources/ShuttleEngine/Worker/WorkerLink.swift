@@ -32,6 +32,8 @@ struct WorkerLink: ~Copyable {
     let acceptPauses = Atomic<UInt64>(0)
     /// How long adopting a snapshot took. Written by the worker.
     let adoptions = DurationHistogram()
+    /// Sockets of datagram sessions on all rings, until they are closed. In the first worker's link only; written by all.
+    private let datagramSockets = Atomic<Int>(0)
 
     init(sessionCapacity: Int, waker: RingWaker) {
         calls = CallInbox(capacity: sessionCapacity)
@@ -51,6 +53,21 @@ struct WorkerLink: ~Copyable {
     func end() {
         hasEnded.store(true, ordering: .sequentiallyConsistent)
     }
+
+    /// Takes a descriptor for a datagram session; `false` when `max` are taken. Never added and taken back.
+    func takeDatagramDescriptor(below max: Int) -> Bool {
+        var present = datagramSockets.load(ordering: .relaxed)
+        while present < max {
+            // Whoever gets it finds it closed.
+            let result = datagramSockets.weakCompareExchange(
+                expected: present, desired: present + 1, ordering: .acquiringAndReleasing)
+            if result.exchanged { return true }
+            present = result.original
+        }
+        return false
+    }
+
+    func returnDatagramDescriptor() { datagramSockets.wrappingSubtract(1, ordering: .releasing) }
 
     var hasVisitors: Bool { visitors.load(ordering: .sequentiallyConsistent) > 0 }
 

@@ -46,7 +46,8 @@ extension ServiceConfiguration: NotedObject {
         "keepalive": "The kernel's probes of silent peers, on both sides.",
         "user_timeout": "Milliseconds that bytes may stay unacknowledged (TCP_USER_TIMEOUT); 0 is the system's.",
         "source_address": "Where connections to backends come from: addresses of this machine, taken in turn.",
-        "proxy_protocol_accept": "Whether every connection begins with a header of the PROXY protocol, v1 or v2.",
+        "proxy_protocol_accept":
+            "Whether every connection begins with a header of the PROXY protocol, v1 or v2; with UDP every datagram, v2.",
         "proxy_protocol_send": "The header of the PROXY protocol that connections to backends begin with.",
         "preread_timeout": "Milliseconds within which a PROXY header and a ClientHello must have come.",
         "preread_limit": "Bytes that each of them may have.",

@@ -148,7 +148,20 @@ import Testing
             $0.bandwidth.uploadBytesPerSecond = 5000
             $0.serviceBandwidth.downloadBytesPerSecond = 5000
             $0.proxyProtocolSend = .v2
+            $0.proxyProtocolAccept = true
         }
         #expect(accepted.isEmpty)
+    }
+
+    /// A header comes with its datagram: there is nothing to wait for, and no limit but the datagram's own.
+    @Test func whatIsReadOfADatagramHasNoTimeAndNoLimit() {
+        let found = issues {
+            $0.network = .udp
+            $0.proxyProtocolAccept = true
+            $0.prereadTimeoutMilliseconds = 100
+            $0.prereadLimitBytes = 1000
+        }
+        #expect(found.map(\.pointer) == ["/preread_timeout", "/preread_limit"])
+        #expect(found.allSatisfy { $0.detail.contains("a header of the PROXY protocol") })
     }
 }

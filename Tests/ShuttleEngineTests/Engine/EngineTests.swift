@@ -233,16 +233,25 @@ struct SessionCapacityTests {
         let free = 20_000 - 256 - 2 * (2 + 2 * 64)
         #expect(capacity.datagramSessionsPerRing(listenerCount: 0, datagramSessions: 0) == 0)
         #expect(capacity.datagramSessionsPerRing(listenerCount: 0, datagramSessions: 101) == 101)
-        #expect(capacity.sessionsPerRing(listenerCount: 0, datagramSessions: 101) == (free - 101) / 4)
+        // One descriptor each, and as many as there are slots for those that end.
+        let ending = 2 * DatagramSessions.slotsForEnding
+        #expect(capacity.datagramDescriptors(listenerCount: 0, datagramSessions: 0) == 0)
+        #expect(capacity.datagramDescriptors(listenerCount: 0, datagramSessions: 101) == 101 + ending)
+        #expect(capacity.sessionsPerRing(listenerCount: 0, datagramSessions: 101) == (free - 101 - ending) / 4)
         let most = 1_000_000
         #expect(capacity.datagramSessionsPerRing(listenerCount: 0, datagramSessions: most) <= capacity.slotsPerRing)
         #expect(capacity.sessionsPerRing(listenerCount: 0, datagramSessions: most) == free / 2 / 4)
+        #expect(capacity.datagramDescriptors(listenerCount: 0, datagramSessions: most) == free / 2)
         // Where they do not last for all of them, each ring has its part.
         let few = SessionCapacity(descriptorLimit: 2000, ringCount: 2)
-        let half = (2000 - 256 - 2 * (2 + 2 * few.pipesPerRing)) / 2
-        #expect(few.datagramSessionsPerRing(listenerCount: 0, datagramSessions: half + 1) == (half + 1) / 2)
+        let freeOfFew = 2000 - 256 - 2 * (2 + 2 * few.pipesPerRing)
+        let sessions = freeOfFew / 2 - freeOfFew / 8
+        #expect(few.datagramSessionsPerRing(listenerCount: 0, datagramSessions: sessions) == few.slotsPerRing)
+        #expect(few.datagramSessionsPerRing(listenerCount: 0, datagramSessions: sessions + 1) == (sessions + 1) / 2)
+        #expect(few.datagramDescriptors(listenerCount: 0, datagramSessions: sessions + 1) == freeOfFew / 2)
         let small = SessionCapacity(descriptorLimit: 64, ringCount: 1)
         #expect(small.datagramSessionsPerRing(listenerCount: 60, datagramSessions: 9) == 1)
+        #expect(small.datagramDescriptors(listenerCount: 60, datagramSessions: 9) == 1)
     }
 
     @Test func aSmallLimitKeepsHalfBackAndServesAtLeastOne() {

@@ -124,6 +124,17 @@ import Testing
         other = path
         other.clientScope = 2
         #expect(table.find(other, at: DatagramTableTests.here) == nil)
+        // Nor is it the same when its sender speaks for somebody else.
+        for conveyed in [
+            SocketAddress.ipv4(1, port: 1), .ipv4(1, port: 2), .ipv4(2, port: 1), .ipv6(high: 1, low: 0, port: 1),
+        ] {
+            other = path
+            other.convey(conveyed)
+            #expect(table.find(other, at: DatagramTableTests.here) == nil)
+            let second = table.begin(other, at: DatagramTableTests.here, now: 1)
+            #expect(second != nil && table.find(other, at: DatagramTableTests.here) == second)
+        }
+        #expect(table.liveCount == 5 && table.find(path, at: DatagramTableTests.here) == slot)
         #expect(table.find(path, at: DatagramListenerKey(place: 0, generation: 2)) == nil)
         #expect(table.find(path, at: DatagramListenerKey(place: 1, generation: 1)) == nil)
     }
@@ -188,5 +199,29 @@ import Testing
         let path = DatagramPath(client: .ipv4(0x0a00_0001, port: 53))
         #expect(path.clientHigh == 0 && path.clientLow == 0xffff_0a00_0001 && path.clientPort == 53)
         #expect(!path.hasLocalAddress)
+    }
+
+    /// Whoever is told apart by its address is the one that was conveyed, whoever gets the answers.
+    @Test func theClientIsWhomTheHeaderTellsOf() {
+        var path = DatagramPath(client: .ipv4(0x0a00_0001, port: 53))
+        #expect(!path.hasConveyed && path.client == (0, 0xffff_0a00_0001))
+        path.convey(.ipv4(0xc000_0201, port: 9))
+        #expect(path.hasConveyed && path.client == (0, 0xffff_c000_0201) && path.conveyedPort == 9)
+        #expect(path.clientLow == 0xffff_0a00_0001 && path.clientPort == 53)
+        path.convey(.ipv6(high: 0x2001_0db8_0000_0000, low: 0, port: 0))
+        #expect(path.hasConveyed && path.client == (0x2001_0db8_0000_0000, 0))
+    }
+
+    /// Clients behind one sender spread as clients of their own.
+    @Test func conveyedNeighboursAreSpread() {
+        for local in [UInt64(0), 0xffff_7f00_0001] {
+            var buckets = [Int](repeating: 0, count: 1024)
+            for client in 0..<8192 {
+                var path = DatagramTableTests.path(0, local: local)
+                path.convey(.ipv4(0x0a00_0000 + UInt32(client % 128), port: UInt16(1024 + client / 128)))
+                buckets[Int(path.hash(seed: 1) & 1023)] += 1
+            }
+            #expect(buckets.max()! < 32)
+        }
     }
 }

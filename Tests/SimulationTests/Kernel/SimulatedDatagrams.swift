@@ -38,6 +38,10 @@ final class SimulatedDatagrams {
         var partSends = 0
         /// Sockets are not to be had: no descriptors, no ports.
         var shortages = 0
+        /// Only where so many sockets to backends are open, in every case where `shortages` is 100.
+        var shortagesFrom = 0
+        /// Sockets to backends there may be at a time.
+        var descriptorsMax = Int.max
     }
 
     private struct Buffer {
@@ -73,6 +77,7 @@ final class SimulatedDatagrams {
     /// Sent as batches, and left over of batches that were sent in part.
     private(set) var batchesSent = 0
     private(set) var leftOver = 0
+    private(set) var connectedMax = 0
     private(set) var shortagesMet = 0
     private(set) var starvationsMet = 0
     private(set) var sendsFailed = 0
@@ -105,12 +110,20 @@ final class SimulatedDatagrams {
         return socket
     }
 
+    private var connectedCount: Int { sockets.values.count { $0.backendPort > 0 } }
+
     func connect(to port: UInt16, source: SocketAddress?) -> CallResult {
-        if network.random.chance(settings.shortages) {
+        if connectedCount >= settings.shortagesFrom, network.random.chance(settings.shortages) {
             shortagesMet += 1
             return .failure(SystemCallError(code: network.random.pick([EMFILE, EAGAIN, ENOBUFS])))
         }
-        return .success(open(backendPort: port, source: source).descriptor)
+        let socket = open(backendPort: port, source: source)
+        let connected = connectedCount
+        connectedMax = max(connectedMax, connected)
+        if connected > settings.descriptorsMax {
+            network.violate(.limit, "\(connected) sockets are open, of \(settings.descriptorsMax) that may be")
+        }
+        return .success(socket.descriptor)
     }
 
     /// Control closes bound sockets, workers connected ones.

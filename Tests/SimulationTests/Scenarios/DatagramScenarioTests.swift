@@ -7,30 +7,9 @@ import Testing
 @testable import ShuttleEngine
 
 @Suite struct DatagramScenarioTests {
-    private func expectClean(
-        _ plan: DatagramSimulation.Plan, seeds: ClosedRange<UInt64> = 1...40,
-        sourceLocation: SourceLocation = #_sourceLocation, check: (DatagramSimulation) -> Void = { _ in }
-    ) {
-        for seed in seeds {
-            let simulation = DatagramSimulation(plan, seed: seed)
-            if let violation = simulation.run() {
-                Issue.record("\(plan.name), seed \(seed): \(violation)", sourceLocation: sourceLocation)
-                return
-            }
-            check(simulation)
-        }
-    }
-
-    private func plan(_ name: String) -> DatagramSimulation.Plan {
-        var plan = DatagramSimulation.Plan()
-        plan.name = name
-        plan.service.udpIdleTimeoutMilliseconds = 60_000
-        return plan
-    }
-
     /// Nothing fails and nobody is idle for long: a session for each client, and every datagram arrives.
     @Test func aClientKeepsItsSession() {
-        var plan = plan("a calm day")
+        var plan = DatagramSimulation.Plan.patient("a calm day")
         plan.rings = 2
         plan.answers = 1...1
         expectClean(plan) { simulation in
@@ -41,7 +20,7 @@ import Testing
     }
 
     @Test func fewBuffersAndBrokenReceivesLoseNothing() {
-        var plan = plan("few buffers")
+        var plan = DatagramSimulation.Plan.patient("few buffers")
         plan.kernel.buffers = 2
         plan.kernel.brokenReceives = 50
         plan.answers = 1...3
@@ -54,7 +33,7 @@ import Testing
     }
 
     @Test func fullSocketsDropAndCount() {
-        var plan = plan("full sockets")
+        var plan = DatagramSimulation.Plan.patient("full sockets")
         plan.kernel.fullSends = 30
         expectClean(plan) { simulation in
             #expect(simulation.dropped == UInt64(simulation.datagrams.sendsFailed))
@@ -63,7 +42,7 @@ import Testing
     }
 
     @Test func whatThisMachineLacksIsNoBackendsFault() {
-        var plan = plan("no sockets")
+        var plan = DatagramSimulation.Plan.patient("no sockets")
         plan.kernel.shortages = 40
         plan.service.udpIdleTimeoutMilliseconds = 20
         plan.pauseMax = 40
@@ -79,7 +58,7 @@ import Testing
 
     /// A limit is never passed, however many rings there are; who has been idle for longest makes room.
     @Test func theLimitHolds() {
-        var plan = plan("a limit")
+        var plan = DatagramSimulation.Plan.patient("a limit")
         plan.rings = 3
         plan.clients = 20
         plan.service.udpSessionsMax = 6
@@ -92,7 +71,7 @@ import Testing
     }
 
     @Test func aRingThatIsFullMakesRoom() {
-        var plan = plan("a full ring")
+        var plan = DatagramSimulation.Plan.patient("a full ring")
         plan.clients = 20
         plan.sessionsPerRing = 4
         expectClean(plan) { simulation in
@@ -103,7 +82,7 @@ import Testing
 
     /// It ends nobody by itself; two go for each that comes, so that it is reached.
     @Test func aLoweredLimitIsReached() {
-        var plan = plan("a lower limit")
+        var plan = DatagramSimulation.Plan.patient("a lower limit")
         plan.datagrams = 400
         // Each is a session of its own.
         plan.service.udpRequests = 1
@@ -121,7 +100,7 @@ import Testing
     }
 
     @Test func idleSessionsEnd() {
-        var plan = plan("idle sessions")
+        var plan = DatagramSimulation.Plan.patient("idle sessions")
         plan.service.udpIdleTimeoutMilliseconds = 10
         plan.pauseMax = 30
         expectClean(plan) { simulation in
@@ -133,7 +112,7 @@ import Testing
     }
 
     @Test func sessionsEndWithTheirAnswers() {
-        var plan = plan("expected answers")
+        var plan = DatagramSimulation.Plan.patient("expected answers")
         plan.service.udpResponses = 1
         plan.answers = 1...1
         expectClean(plan) { simulation in
@@ -143,7 +122,7 @@ import Testing
     }
 
     @Test func aSessionTakesSoManyDatagrams() {
-        var plan = plan("counted datagrams")
+        var plan = DatagramSimulation.Plan.patient("counted datagrams")
         plan.service.udpRequests = 3
         plan.answers = 1...1
         expectClean(plan) { simulation in
@@ -153,7 +132,7 @@ import Testing
     }
 
     @Test func sessionsLiveForSoLong() {
-        var plan = plan("a lifetime")
+        var plan = DatagramSimulation.Plan.patient("a lifetime")
         plan.service.maxLifetimeMilliseconds = 50
         plan.pauseMax = 20
         expectClean(plan) { simulation in
@@ -164,7 +143,7 @@ import Testing
     }
 
     @Test func aRefusalEndsTheSessionAndNothingElse() {
-        var plan = plan("refusals")
+        var plan = DatagramSimulation.Plan.patient("refusals")
         plan.rings = 2
         plan.refusals = 20
         expectClean(plan) { simulation in
@@ -178,7 +157,7 @@ import Testing
 
     /// A removed backend's sessions move with their next datagram, those of others stay where they are.
     @Test func sessionsOfARemovedBackendMove() {
-        var plan = plan("a backend less")
+        var plan = DatagramSimulation.Plan.patient("a backend less")
         plan.rings = 2
         plan.datagrams = 400
         plan.ports = [8001, 8002, 8003]
@@ -201,7 +180,7 @@ import Testing
     }
 
     @Test func changesThatLeaveTheBackendLeaveTheSession() {
-        var plan = plan("many changes")
+        var plan = DatagramSimulation.Plan.patient("many changes")
         plan.rings = 2
         plan.datagrams = 500
         let changes: [(inout ServiceConfiguration) -> Void] = [
@@ -219,7 +198,7 @@ import Testing
     }
 
     @Test func sessionsLeaveABackendThatIsDown() {
-        var plan = plan("a backend that is down")
+        var plan = DatagramSimulation.Plan.patient("a backend that is down")
         plan.datagrams = 300
         var before = 0
         plan.changes = [
@@ -234,7 +213,7 @@ import Testing
     }
 
     @Test func aDrainEndsSessionsInTime() {
-        var plan = plan("a drain")
+        var plan = DatagramSimulation.Plan.patient("a drain")
         plan.datagrams = 300
         plan.pauseMax = 20
         plan.service.drainTimeoutMilliseconds = 100
@@ -247,7 +226,7 @@ import Testing
     }
 
     @Test func noBackendCostsTheDatagramAndNoMore() {
-        var plan = plan("no backends")
+        var plan = DatagramSimulation.Plan.patient("no backends")
         plan.ports = []
         plan.changes = [(100, { $0.publish(ports: [8001]) })]
         expectClean(plan) { simulation in
@@ -258,7 +237,7 @@ import Testing
 
     /// All of it together.
     @Test func whateverHappens() {
-        var plan = plan("everything")
+        var plan = DatagramSimulation.Plan.patient("everything")
         plan.rings = 3
         plan.clients = 30
         plan.datagrams = 500
@@ -286,7 +265,7 @@ import Testing
     /// No more passes than the rate and what may be ahead, on all rings together; what does not is dropped and counted.
     @Test(arguments: [true, false], [true, false])
     func bandwidthHolds(isUpload: Bool, isOfService: Bool) {
-        var plan = plan("bandwidth")
+        var plan = DatagramSimulation.Plan.patient("bandwidth")
         plan.rings = 2
         plan.datagrams = 1500
         plan.answers = 1...1
@@ -307,7 +286,7 @@ import Testing
 
     /// A new limit is for sessions that are there, and so is none.
     @Test func bandwidthChangesForThoseWhoAreThere() {
-        var plan = plan("bandwidth changes")
+        var plan = DatagramSimulation.Plan.patient("bandwidth changes")
         plan.datagrams = 900
         plan.service.serviceBandwidth.uploadBytesPerSecond = 1024
         var limited: [UInt64] = []
@@ -325,7 +304,7 @@ import Testing
 
     /// The rate is that of new sessions; those that are there go on.
     @Test func aRateIsForNewSessions() {
-        var plan = plan("a rate")
+        var plan = DatagramSimulation.Plan.patient("a rate")
         plan.rings = 2
         plan.clients = 30
         var rate = RateLimitConfiguration()
@@ -341,7 +320,7 @@ import Testing
 
     /// Every datagram is told whose it is, from the moment the service says so and until it does not.
     @Test func headersGoBeforeEachDatagram() {
-        var plan = plan("headers")
+        var plan = DatagramSimulation.Plan.patient("headers")
         plan.rings = 2
         plan.datagrams = 600
         plan.service.proxyProtocolSend = .v2
@@ -358,7 +337,7 @@ import Testing
     /// Datagrams that come joined go on as what they were, in their order, also where a part of them finds no room.
     @Test(arguments: [0, 30])
     func batchesAreWhatTheirDatagramsWere(partSends: Int) {
-        var plan = plan("batches")
+        var plan = DatagramSimulation.Plan.patient("batches")
         plan.clients = 2
         plan.datagrams = 400
         plan.answers = 1...3
@@ -382,7 +361,7 @@ import Testing
             ("headers", { $0.proxyProtocolSend = .v2 }),
             ("bandwidth", { $0.bandwidth.uploadBytesPerSecond = 100_000_000 }),
         ] as [(String, (inout ServiceConfiguration) -> Void)] {
-            var plan = plan("batches, \(name)")
+            var plan = DatagramSimulation.Plan.patient("batches, \(name)")
             plan.clients = 2
             plan.datagrams = 300
             plan.answers = 1...1

@@ -34,6 +34,21 @@ func expectClean(
     }
 }
 
+/// The same with a run of UDP.
+func expectClean(
+    _ plan: DatagramSimulation.Plan, seeds: ClosedRange<UInt64> = 1...40,
+    sourceLocation: SourceLocation = #_sourceLocation, check: (DatagramSimulation) -> Void = { _ in }
+) {
+    for seed in seeds {
+        let simulation = DatagramSimulation(plan, seed: seed)
+        if let violation = simulation.run() {
+            Issue.record("\(plan.name), seed \(seed): \(violation)", sourceLocation: sourceLocation)
+            return
+        }
+        check(simulation)
+    }
+}
+
 /// A number that the environment gives; nil when it gives none.
 func environmentNumber(_ name: String) -> UInt64? {
     guard let text = getenv(name).map({ String(cString: $0) }), !text.isEmpty else { return nil }

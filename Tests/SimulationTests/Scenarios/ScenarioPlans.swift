@@ -50,6 +50,16 @@ extension SimulationPlan {
     }
 }
 
+extension DatagramSimulation.Plan {
+    /// One whose sessions are not idle for too long.
+    static func patient(_ name: String) -> DatagramSimulation.Plan {
+        var plan = DatagramSimulation.Plan()
+        plan.name = name
+        plan.service.udpIdleTimeoutMilliseconds = 60_000
+        return plan
+    }
+}
+
 extension PeerScript {
     /// Steps with large sends and reads, for scenarios that are about amounts.
     static func bulk(_ steps: [Step], chunk: Int = 16_384) -> PeerScript {

@@ -1,6 +1,7 @@
-// Owns a run of UDP: real workers over simulated rings, clients that send, backends that answer or refuse, and a control
-// that changes the service meanwhile, in an order drawn from the seed; and what must hold in it.
-// Leaves to others: sockets and buffers (SimulatedDatagrams), what each scenario promises besides.
+// Owns a run of UDP: real workers over simulated rings, and a control that changes the service meanwhile, in an order
+// drawn from the seed; and what must hold at its end.
+// Leaves to others: clients and backends (DatagramSimulation+Peers), sockets and buffers (SimulatedDatagrams), what each
+// scenario promises besides.
 
 import Synchronization
 
@@ -11,6 +12,13 @@ final class DatagramSimulation {
         var name = "datagrams"
         var rings = 1
         var clients = 5
+        /// Clients behind each sender, told apart by the headers that the service takes; the first says nothing of itself
+        /// (LOCAL) where there are several.
+        var clientsPerSender = 1
+        /// In percent: datagrams whose header is missing, cut or of another kind.
+        var badHeaders = 0
+        /// Headers are taken for some of the time only.
+        var mayPassHeaders = false
         /// Datagrams that clients send, all together.
         var datagrams = 200
         var service = ServiceConfiguration(name: "dns", address: "127.0.0.1:53")
@@ -28,10 +36,14 @@ final class DatagramSimulation {
         var sessionsPerRing = 64
         /// After so many datagrams each.
         var changes: [(after: Int, change: (DatagramSimulation) -> Void)] = []
+        var afterTurn: (DatagramSimulation) -> Void = { _ in }
     }
 
     struct Client {
+        /// Of whoever sends for it.
         var path: DatagramPath
+        /// What its sender says of it.
+        var conveyed: SocketAddress?
         var ring: Int
         var sent = 0
         var answersTaken = 0
@@ -47,14 +59,16 @@ final class DatagramSimulation {
     private let links: UnsafeMutableBufferPointer<UnsafeMutablePointer<WorkerLink>>
     private let workers: UnsafeMutableBufferPointer<Worker<SimulatedRing>>
     private var hasEnded: [Bool]
-    let record: UnsafeMutablePointer<ServiceRecord>
+    /// Of the service that has the address, and of all that had it.
+    private(set) var record: UnsafeMutablePointer<ServiceRecord>
+    private(set) var records: [UnsafeMutablePointer<ServiceRecord>]
     private(set) var backends: [UInt16: UnsafeMutablePointer<BackendRecord>] = [:]
 
     // What control has published.
     private(set) var configuration: ServiceConfiguration
     private(set) var ports: [UInt16]
-    private var listeners: [SimulatedDatagramSocket] = []
-    private var listenerState = ListenerState.none
+    private(set) var listeners: [SimulatedDatagramSocket] = []
+    private(set) var listenerState = ListenerState.none
     private var listenerGeneration: UInt32 = 0
     private var snapshots: [Snapshot] = []
     private var epoch: UInt64 = 0
@@ -62,19 +76,24 @@ final class DatagramSimulation {
     private var previous: CompiledService?
 
     // What has happened.
-    private(set) var clients: [Client] = []
-    private(set) var sent = 0
-    private(set) var deliveredToBackends = 0
-    private(set) var deliveredToClients = 0
-    private(set) var bytesToBackends = 0
-    private(set) var bytesToClients = 0
-    private(set) var headersSeen = 0
-    private(set) var byPort: [UInt16: Int] = [:]
-    private var owners: [Int32: Int] = [:]
-    private var lastNumbers: [Int32: Int] = [:]
-    private var answers: [(socket: Int32, bytes: [UInt8])] = []
+    var clients: [Client] = []
+    var sent = 0
+    /// Of those, without a header although one must be there.
+    var badSent = 0
+    var deliveredToBackends = 0
+    var deliveredToClients = 0
+    var bytesToBackends = 0
+    var bytesToClients = 0
+    var headersSeen = 0
+    var headersPassedOn = 0
+    var byPort: [UInt16: Int] = [:]
+    var owners: [Int32: Int] = [:]
+    var lastNumbers: [Int32: Int] = [:]
+    var answers: [(socket: Int32, bytes: [UInt8])] = []
     private var changesDone = 0
+    /// Of the services that had the address, and of the one that has it.
     private(set) var occupiedMax = 0
+    private(set) var occupiedMaxOfPresent = 0
 
     init(_ plan: Plan, seed: UInt64) {
         self.plan = plan
@@ -104,12 +123,14 @@ final class DatagramSimulation {
         hasEnded = rings.map { _ in false }
         record = .allocate(capacity: 1)
         record.initialize(to: ServiceRecord(workerCount: plan.rings))
+        records = [record]
         configuration = plan.service
         ports = plan.ports
         for number in 0..<plan.clients {
-            var path = DatagramPath(client: .ipv4(0x0a00_0001 + UInt32(number / 3), port: UInt16(5000 + number)))
-            path.localLow = 0xffff_7f00_0001 + UInt64(number % 2)
-            clients.append(Client(path: path, ring: number % plan.rings))
+            let sender = number / plan.clientsPerSender
+            var path = DatagramPath(client: .ipv4(0x0a00_0001 + UInt32(sender / 3), port: UInt16(5000 + sender)))
+            path.localLow = 0xffff_7f00_0001 + UInt64(sender % 2)
+            clients.append(Client(path: path, conveyed: conveyed(number), ring: sender % plan.rings))
         }
         datagrams.backendReceives = { [unowned self] in backendReceives($0, $1, $2) }
         datagrams.clientReceives = { [unowned self] in clientReceives($0, $1, $2) }
@@ -124,8 +145,10 @@ final class DatagramSimulation {
             record.deinitialize(count: 1)
             record.deallocate()
         }
-        record.deinitialize(count: 1)
-        record.deallocate()
+        for record in records {
+            record.deinitialize(count: 1)
+            record.deallocate()
+        }
         for link in links {
             link.deinitialize(count: 1)
             link.deallocate()
@@ -158,6 +181,16 @@ final class DatagramSimulation {
             rotation: keepsTurn ? previous!.rotation : Rotation(shares), rotationShares: shares, reusing: previous)
         previous = compiled
         publish([compiled])
+    }
+
+    /// The address passes to another service, which has these backends, without closing.
+    func passToAnotherService(ports: [UInt16], _ change: (inout ServiceConfiguration) -> Void = { _ in }) {
+        record = .allocate(capacity: 1)
+        record.initialize(to: ServiceRecord(workerCount: rings.count))
+        records.append(record)
+        occupiedMaxOfPresent = 0
+        previous = nil
+        publish(change, ports: ports)
     }
 
     /// Takes the service away.
@@ -198,13 +231,13 @@ final class DatagramSimulation {
         let snapshot = Snapshot(
             epoch: epoch, after: snapshots.last, services: services, departing: [], listeners: [], sessionCapacity: 64,
             drainChanges: drainChanges, datagrams: ([entry], listeners.map(\.descriptor)),
-            datagramCapacity: plan.sessionsPerRing)
+            datagramCapacity: plan.sessionsPerRing, datagramDescriptors: plan.kernel.descriptorsMax)
         snapshots.append(snapshot)
         for link in links { _ = link.pointee.mailbox.put(snapshot.view) }
         for ring in rings { ring.wake() }
     }
 
-    private var isSettled: Bool {
+    var isSettled: Bool {
         links.allSatisfy { $0.pointee.acknowledgedEpoch.load(ordering: .acquiring) == epoch }
     }
 
@@ -218,101 +251,6 @@ final class DatagramSimulation {
         for socket in listeners { datagrams.close(socket.descriptor) }
         listenerState = .none
         publish([])
-        return true
-    }
-
-    // MARK: Peers
-
-    private func clientSends() -> Bool {
-        guard sent < plan.datagrams, listenerState == .open else { return false }
-        let index = random.below(clients.count)
-        let number = clients[index].sent
-        clients[index].sent += 1
-        sent += 1
-        let bytes: [UInt8] =
-            random.chance(plan.empty)
-            ? []
-            : [UInt8(index), UInt8(number >> 8), UInt8(number & 255)]
-                + Array(repeating: 7, count: random.chance(60) ? 60 : random.below(200))
-        listeners[clients[index].ring].queue.append((clients[index].path, bytes))
-        network.noteProgress()
-        return true
-    }
-
-    private func backendReceives(_ socket: SimulatedDatagramSocket, _ header: [UInt8], _ bytes: [UInt8]) {
-        deliveredToBackends += 1
-        byPort[socket.backendPort, default: 0] += 1
-        if isSettled, !ports.contains(socket.backendPort) {
-            network.violate(.balance, "a datagram went to port \(socket.backendPort), which is not configured")
-        }
-        bytesToBackends += bytes.count
-        if !header.isEmpty { headersSeen += 1 }
-        check(header, bytes)
-        if !bytes.isEmpty { check(bytes, from: socket) }
-        if plan.refusingPorts.contains(socket.backendPort) || random.chance(plan.refusals) {
-            socket.pendingError = 111  // ECONNREFUSED
-            return
-        }
-        for _ in 0..<random.within(plan.answers) {
-            answers.append((socket.descriptor, random.chance(plan.empty) ? [] : bytes))
-        }
-    }
-
-    /// Each datagram has a header of its own where the service says so, and none where it does not.
-    private func check(_ header: [UInt8], _ bytes: [UInt8]) {
-        guard isSettled else { return }
-        guard configuration.proxyProtocolSend != nil else {
-            if !header.isEmpty { network.violate(.content, "a header that nobody asked for") }
-            return
-        }
-        // Signature, version and command, datagrams over IPv4, length; then both addresses and both ports.
-        let isWhole = header.count == 28 && header[12] == 0x21 && header[13] == 0x12 && header[15] == 12
-        guard isWhole else { return network.violate(.content, "a header of \(header)") }
-        guard let client = bytes.first.map({ clients[Int($0)].path }) else { return }
-        func number(_ range: Range<Int>) -> UInt64 { header[range].reduce(0) { $0 << 8 | UInt64($1) } }
-        let told = [number(16..<20), number(20..<24), number(24..<26), number(26..<28)]
-        let isRight =
-            told == [client.clientLow & 0xffff_ffff, client.localLow & 0xffff_ffff, UInt64(client.clientPort), 53]
-        if !isRight { network.violate(.content, "a header tells of \(told), not of \(client)") }
-    }
-
-    /// One client a socket, each of its datagrams once and in order.
-    private func check(_ bytes: [UInt8], from socket: SimulatedDatagramSocket) {
-        let client = Int(bytes[0])
-        let number = Int(bytes[1]) << 8 | Int(bytes[2])
-        if owners[socket.descriptor] == nil { clients[client].sockets.append(socket.descriptor) }
-        if owners[socket.descriptor, default: client] != client {
-            network.violate(.crossed, "socket \(socket.descriptor) has datagrams of two clients")
-        }
-        owners[socket.descriptor] = client
-        if number <= lastNumbers[socket.descriptor, default: -1] {
-            network.violate(.content, "datagram \(number) of client \(client) came twice, or out of order")
-        }
-        lastNumbers[socket.descriptor] = number
-    }
-
-    private func clientReceives(_ path: DatagramPath, _ bytes: [UInt8], _ socket: SimulatedDatagramSocket) {
-        deliveredToClients += 1
-        bytesToClients += bytes.count
-        guard let index = clients.firstIndex(where: { $0.path == path }) else {
-            return network.violate(.crossed, "an answer went to nobody")
-        }
-        clients[index].answersTaken += 1
-        if socket !== listeners[clients[index].ring] {
-            network.violate(.crossed, "an answer to client \(index) left from another ring's socket")
-        }
-        if let first = bytes.first, Int(first) != index {
-            network.violate(.crossed, "client \(index) was told what client \(first) has asked for")
-        }
-    }
-
-    private func backendAnswers() -> Bool {
-        guard !answers.isEmpty else { return false }
-        let (descriptor, bytes) = answers.remove(at: random.below(answers.count))
-        // Its session may be over: the host refuses it.
-        let nowhere = DatagramPath(clientHigh: 0, clientLow: 0, clientPort: 0, clientScope: 0)
-        datagrams.sockets[descriptor]?.queue.append((nowhere, bytes))
-        network.noteProgress()
         return true
     }
 
@@ -370,7 +308,10 @@ final class DatagramSimulation {
     private func turn(_ index: Int) -> Bool {
         guard !hasEnded[index], rings[index].isRunnable else { return false }
         if !workers[index].turn() { hasEnded[index] = true }
-        occupiedMax = max(occupiedMax, record.pointee.occupied.load(ordering: .relaxed))
+        let occupied = record.pointee.occupied.load(ordering: .relaxed)
+        occupiedMax = max(occupiedMax, occupied)
+        occupiedMaxOfPresent = max(occupiedMaxOfPresent, occupied)
+        plan.afterTurn(self)
         return true
     }
 
@@ -388,22 +329,25 @@ final class DatagramSimulation {
 
     private var isFinished: Bool {
         sent == plan.datagrams && changesDone == plan.changes.count && isSettled && answers.isEmpty
-            && record.pointee.occupied.load(ordering: .relaxed) == 0
+            && records.allSatisfy { $0.pointee.occupied.load(ordering: .relaxed) == 0 }
     }
 
     // MARK: The end
 
     private func finish() {
-        let sentOn = record.pointee.datagrams.sum { $0.sent.load(ordering: .relaxed) }
+        let sentOn = records.reduce(0) { $0 + $1.pointee.datagrams.sum { $0.sent.load(ordering: .relaxed) } }
         if sentOn != deliveredToBackends { network.violate(.counters, "\(sentOn) sent, \(deliveredToBackends) came") }
-        let answered = record.pointee.datagrams.sum { $0.received.load(ordering: .relaxed) }
+        let answered = records.reduce(0) { $0 + $1.pointee.datagrams.sum { $0.received.load(ordering: .relaxed) } }
         if answered != deliveredToClients {
             network.violate(.counters, "\(answered) answers sent, \(deliveredToClients) came")
         }
-        if UInt64(sent) > sentOn + dropped {
+        // What waits in a socket that is closed is nobody's any more.
+        if listenerState == .open, UInt64(sent) > sentOn + dropped {
             network.violate(.counters, "\(sent) datagrams are not \(sentOn) sent and \(dropped) dropped")
         }
-        close()
+        let bytes = records.reduce(0) { $0 + $1.pointee.counters.sum { $0.sentBytes.load(ordering: .relaxed) } }
+        if bytes != bytesToBackends { network.violate(.counters, "\(bytes) bytes sent, \(bytesToBackends) came") }
+        if listenerState == .open { close() }
         settle { self.listenerState == .none && self.isSettled }
         for (index, link) in links.enumerated() {
             link.pointee.command(WorkerLink.stopCommand)
@@ -432,18 +376,30 @@ final class DatagramSimulation {
         for (port, record) in backends where record.pointee.active.load(ordering: .relaxed) != 0 {
             network.violate(.leak, "the backend at port \(port) has sessions")
         }
-        if record.pointee.counters.active != 0 || record.pointee.occupied.load(ordering: .relaxed) != 0 {
-            network.violate(.leak, "the service has sessions")
+        for record in records
+        where record.pointee.counters.active != 0 || record.pointee.occupied.load(ordering: .relaxed) != 0 {
+            network.violate(.leak, "a service has sessions")
+        }
+        if !links[0].pointee.takeDatagramDescriptor(below: 1) {
+            network.violate(.leak, "descriptors are counted that no session has")
         }
         if links.contains(where: { $0.pointee.sessions.load(ordering: .relaxed) != 0 }) {
             network.violate(.leak, "a ring counts sessions")
         }
     }
 
-    var dropped: UInt64 { record.pointee.datagrams.sum { $0.dropped.load(ordering: .relaxed) } }
+    /// Sessions that have not ended, on all rings.
+    var liveCount: Int { workers.indices.reduce(0) { $0 + workers[$1].datagrams.table.liveCount } }
+
+    var dropped: UInt64 {
+        records.reduce(0) { $0 + $1.pointee.datagrams.sum { $0.dropped.load(ordering: .relaxed) } }
+    }
     var limited: UInt64 { record.pointee.datagrams.sum { $0.limited.load(ordering: .relaxed) } }
     var evicted: UInt64 { record.pointee.datagrams.sum { $0.evicted.load(ordering: .relaxed) } }
     var refused: UInt64 { record.pointee.datagrams.sum { $0.refused.load(ordering: .relaxed) } }
     var connections: UInt64 { record.pointee.counters.sum { $0.connections.load(ordering: .relaxed) } }
+    var denied: UInt64 { record.pointee.counters.sum { $0.denied.load(ordering: .relaxed) } }
+    var turnedAway: UInt64 { record.pointee.counters.sum { $0.refused.load(ordering: .relaxed) } }
+    var withoutHeader: UInt64 { record.pointee.counters.sum { $0.prereadFailures.load(ordering: .relaxed) } }
     var errors: UInt64 { record.pointee.counters.sum { $0.errors.load(ordering: .relaxed) } }
 }

@@ -31,6 +31,12 @@ def v2(source: str, destination: str, extras: bytes = b"") -> bytes:
     return v2_of(0x21, family, hosts + struct.pack(">HH", source_port, port) + extras)
 
 
+def v2_datagram(source: str, destination: str, extras: bytes = b"") -> bytes:
+    """The same for a datagram."""
+    header = v2(source, destination, extras)
+    return header[:13] + bytes([header[13] + 1]) + header[14:]
+
+
 def v2_of(command: int, family: int, content: bytes = b"") -> bytes:
     return SIGNATURE + struct.pack(">BBH", command, family, len(content)) + content
 
