@@ -51,9 +51,14 @@ extension Worker where Ring: ~Copyable {
         var next = min(slot.pointee.keepaliveDeadline, min(slot.pointee.lifetimeDeadline, drainDeadline(index, slot)))
         for timeout in [slot.pointee.timeouts.clientMilliseconds, slot.pointee.timeouts.serverMilliseconds]
         where timeout > 0 {
-            next = min(next, now &+ UInt64(timeout))
+            next = min(next, now &+ timeUntilFirstLook(slot, UInt64(timeout)))
         }
         if next != .max { timers.set(index, deadline: next) }
+    }
+
+    /// What the peer of a unix socket takes is known by comparing looks: the first one does not wait for the deadline.
+    private func timeUntilFirstLook(_ slot: UnsafeMutablePointer<SessionSlot>, _ timeout: UInt64) -> UInt64 {
+        isUnix(.downstream, slot) || isUnix(.upstream, slot) ? IdleClock.pause(timeout) : timeout
     }
 
     /// Judges the session's age and both sides, and sets the time of the next look; ends the session when its time has
@@ -122,7 +127,7 @@ extension Worker where Ring: ~Copyable {
             now: now,
             pendingOutput: isPending,
             acknowledgedNow: progress(of: side, slot),
-            sentAge: isUnix ? 0 : ring.millisecondsSinceSent(socket)
+            sentAge: isUnix ? nil : ring.millisecondsSinceSent(socket)
         )
         if side == .downstream {
             slot.pointee.downstreamClock = clock
@@ -136,7 +141,8 @@ extension Worker where Ring: ~Copyable {
     mutating func startHalfClose(_ index: UInt32, _ slot: UnsafeMutablePointer<SessionSlot>) {
         guard slot.pointee.flushDeadline == 0 else { return }
         slot.pointee.halfClosedAt = now
-        timers.bringForward(index, to: now &+ UInt64(slot.pointee.timeouts.halfCloseMilliseconds))
+        let timeout = UInt64(slot.pointee.timeouts.halfCloseMilliseconds)
+        timers.bringForward(index, to: now &+ timeUntilFirstLook(slot, timeout))
     }
 
     // MARK: The wait before a reset, and after the first end

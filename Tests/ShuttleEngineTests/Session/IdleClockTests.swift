@@ -153,4 +153,25 @@ import Testing
         #expect(clock.verdict(now: 5600, timeout: 400) == .checkAgain(at: 5700))
         #expect(clock.verdict(now: 6500, timeout: 1000) == .expired)
     }
+
+    /// A unix socket's kernel tells how much its peer has not read, not when it read: that counts while output is pending, by
+    /// the time of the look, and looks are never further apart than a quarter of the timeout.
+    @Test func whereNobodyKnowsWhenThePeerTookSomething() {
+        func look(_ clock: inout IdleClock, at now: UInt64, pending: Bool, unread: UInt64) -> IdleClock.Verdict {
+            clock.evaluate(
+                now: now, timeout: 1000, pendingOutput: pending, acknowledgedNow: unread, sentAge: nil)
+        }
+        var clock = IdleClock(now: 5000)
+        clock.sent(now: 5100)
+        #expect(look(&clock, at: 5100, pending: false, unread: 900) == .checkAgain(at: 5350))
+        // It reads what its kernel has; nothing is sent, and that is what it has been told.
+        #expect(look(&clock, at: 5350, pending: false, unread: 500) == .checkAgain(at: 5600))
+        #expect(look(&clock, at: 6100, pending: false, unread: 0) == .expired)
+        clock = IdleClock(now: 5000)
+        clock.sent(now: 5000)
+        #expect(look(&clock, at: 5200, pending: true, unread: 900) == .checkAgain(at: 5450))
+        #expect(look(&clock, at: 5450, pending: true, unread: 800) == .checkAgain(at: 5700))
+        #expect(look(&clock, at: 6400, pending: true, unread: 800) == .checkAgain(at: 6450))
+        #expect(look(&clock, at: 6450, pending: true, unread: 800) == .expired)
+    }
 }

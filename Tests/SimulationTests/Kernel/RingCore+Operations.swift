@@ -220,7 +220,7 @@ extension RingCore {
         guard let sink = operation.connection else { return false }
         if sink.pendingError != 0 || sink.hasPeerReset || sink.hasProxyFinished {
             // A part that was sent hides the error, which is gone with it: the count says so by being short.
-            let code = sink.pendingError != 0 ? sink.takePendingError() : EPIPE
+            let code = sink.takeSendError()
             sink.noteToldOfReset()
             network.log.note(
                 network.now, "ring %: send to connection % fails with % after % bytes", index, sink.key, Int(code),

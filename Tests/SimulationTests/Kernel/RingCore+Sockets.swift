@@ -109,7 +109,7 @@ extension RingCore {
             network.ledger.listenQueueWasFull(port)
             return SystemCallError(code: EAGAIN)
         case .fail(let code):
-            network.ledger.failedAtOnce(port)
+            network.ledger.failsAtOnce(port)
             refusedPorts.append(port)
             return SystemCallError(code: code)
         }

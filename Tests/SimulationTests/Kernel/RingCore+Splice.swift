@@ -181,7 +181,7 @@ extension RingCore {
         }
         if network.random.chance(network.settings.spliceRefusals) { return failure(EINTR) }
         if sink.pendingError != 0 || sink.hasPeerReset {
-            let code = sink.pendingError != 0 ? sink.takePendingError() : EPIPE
+            let code = sink.takeSendError()
             sink.noteToldOfReset()
             network.log.note(network.now, "ring %: splice to connection % fails with %", index, sink.key, Int(code))
             return failure(code)

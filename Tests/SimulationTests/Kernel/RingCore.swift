@@ -86,6 +86,8 @@ final class RingCore {
 
     /// Backends whose socket could not be opened in the course of the present completion.
     var refusedPorts: [UInt16] = []
+    /// Sessions that ask a full listen queue again, and whose.
+    var askingAgain: [SlotUse: UInt16] = [:]
 
     private var waitDeadline: UInt64?
     /// Until then the worker sleeps unless so many completions have come.

@@ -143,6 +143,13 @@ final class SimulatedConnection {
         network.noteProgress()
     }
 
+    func peerReads(_ count: Int) {
+        readByPeer += count
+        // Nobody else can tell that bytes have come, and who sends only while there is no room.
+        guard isUnix, sendOperation != nil || writeReadiness != nil else { return }
+        (lastProgress, lastAcknowledgement) = (network.now, network.now)
+    }
+
     func peerFinishes() {
         hasPeerFinished = true
         network.noteProgress()
@@ -176,8 +183,13 @@ final class SimulatedConnection {
 
     // MARK: What the network does
 
-    /// Moves bytes on to the peer's kernel, which acknowledges them.
+    /// Moves bytes on to the peer's kernel, which acknowledges them. On a unix socket there is one kernel.
     func transfer() -> Bool {
+        if isUnix {
+            guard isPeerClosed, unacknowledged > 0, !hasPeerReset else { return false }
+            peerResets()
+            return true
+        }
         let waiting = accepted - acknowledged
         guard waiting > 0, !hasPeerReset, !hasProxyReset else { return false }
         if isPeerClosed {
@@ -205,10 +217,8 @@ final class SimulatedConnection {
     /// As `tcp_poll` tells, whether or not it was received.
     var hasEnded: Bool { hasPeerFinished || pendingError != 0 || isDead }
 
-    /// SIOCOUTQ; a reset leaves it as it was.
-    var unacknowledged: Int { accepted - acknowledged }
-    /// SIOCOUTQ of a unix socket.
-    var unreadByPeer: Int { accepted - readByPeer }
+    /// SIOCOUTQ: of a unix socket what the peer has not read; a reset leaves it as it was.
+    var unacknowledged: Int { accepted - (isUnix ? readByPeer : acknowledged) }
 
     enum ReceiveOutcome {
         case bytes(Int)
@@ -248,6 +258,9 @@ final class SimulatedConnection {
         network.noteProgress()
         return code
     }
+
+    /// What a send is told; on a unix socket the error stays for the receive.
+    func takeSendError() -> Int32 { isUnix || pendingError == 0 ? EPIPE : takePendingError() }
 
     /// The proxy learned of the reset by other means than the error itself: its send ended part-way, or by EPIPE.
     func noteToldOfReset() {
@@ -289,6 +302,7 @@ final class SimulatedConnection {
     func accept(_ count: Int) {
         accepted += count
         lastProgress = network.now
+        if isUnix { (acknowledged, lastAcknowledgement) = (accepted, network.now) }
         network.noteProgress()
     }
 

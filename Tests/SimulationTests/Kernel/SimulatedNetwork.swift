@@ -59,6 +59,16 @@ struct NetworkSettings {
     var headerFailures = 0
     /// Where a connection came from is forgotten when it is reset.
     var forgetsThoseWhoReset = false
+    /// Backends and services whose ports stand for unix sockets, and what decides which.
+    var unixBackends = 0
+    var unixListeners = 0
+    var unixSalt: UInt64 = 0
+
+    func isUnixBackend(_ port: UInt16) -> Bool { draw(port, 1) % 100 < UInt64(unixBackends) }
+    func isUnixListener(_ port: UInt16) -> Bool { draw(port, 2) % 100 < UInt64(unixListeners) }
+
+    /// The same for a port in all of a run.
+    func draw(_ port: UInt16, _ turn: UInt64) -> UInt64 { SplitMix.mixed(unixSalt &+ UInt64(port) << 8 &+ turn) >> 8 }
 }
 
 final class SimulatedNetwork {

@@ -110,7 +110,7 @@ struct SimulatedRing: RingOperations, ~Copyable {
 
     func unacknowledgedBytes(_ socket: Int32) -> Int {
         guard let connection = core.network.connection(at: socket) else { return 0 }
-        return connection.isUnix ? connection.unreadByPeer : connection.unacknowledged
+        return connection.unacknowledged
     }
 
     func acknowledgedBytes(_ socket: Int32) -> UInt64 {

@@ -104,7 +104,7 @@ final class SimulatedPeer {
                 }
                 limit = min(limit, distance)
             }
-            connection.readByPeer += network.random.within(1...limit)
+            connection.peerReads(network.random.within(1...limit))
             return didSomething()
         }
         if connection.hasProxyReset {

@@ -99,6 +99,35 @@ import Testing
         #expect(missed > 10)
     }
 
+    /// Unix sockets on either side, and every way in which one is not connected to at once.
+    @Test func seedsMeetUnixSockets() {
+        var (clients, backends, mixed, bytes, waited, failedAtOnce, lists, denied) = (0, 0, 0, 0, 0, 0, 0, 0)
+        for seed in UInt64(1)...200 {
+            let simulation = Simulation(.seeded(seed), seed: seed)
+            _ = simulation.run()
+            let ledger = simulation.network.ledger
+            for connection in simulation.network.connections where connection.isUnix && connection.isEstablished {
+                clients += connection.isClient ? 1 : 0
+                backends += connection.isClient ? 0 : 1
+                bytes += connection.accepted
+                guard !connection.isClient, let client = connection.session?.client else { continue }
+                mixed += client.isUnix ? 0 : 1
+            }
+            waited += simulation.queuesFoundFull
+            failedAtOnce += ledger.failedAtOnce.values.reduce(0, +)
+            let plans = simulation.control.history.flatMap(\.values)
+            let names = Set(plans.filter { $0.isUnix && $0.hasAccessLists }.map(\.name))
+            lists += names.count
+            for entry in simulation.control.serviceRecords where names.contains(entry.name) {
+                denied += TurnedAway(entry.record).denied
+            }
+        }
+        #expect(clients > 100 && backends > 100 && mixed > 30, "\(clients), \(backends), \(mixed)")
+        #expect(bytes > 100_000)
+        #expect(waited > 30 && failedAtOnce > 30, "\(waited), \(failedAtOnce)")
+        #expect(lists > 5 && denied > 5, "\(lists), \(denied)")
+    }
+
     /// Queues are joined, waited in to the end, overflown, and left by every way out.
     @Test func seedsMeetEveryWayOutOfAQueue() {
         var sum = TurnedAway()

@@ -84,6 +84,8 @@ final class Ledger {
     private(set) var acceptedClients = 0
     private(set) var established: [UInt16: Int] = [:]
     private(set) var failedConnects: [UInt16: Int] = [:]
+    /// Connects to unix sockets that failed, of those that failed.
+    private(set) var failedAtOnce: [UInt16: Int] = [:]
     /// Tries that found the listen queue of a unix socket full.
     private(set) var fullListenQueues: [UInt16: Int] = [:]
     /// When a connect last succeeded.
@@ -200,8 +202,9 @@ final class Ledger {
     }
 
     /// Before there was a connection.
-    func failedAtOnce(_ port: UInt16) {
+    func failsAtOnce(_ port: UInt16) {
         failedConnects[port, default: 0] += 1
+        failedAtOnce[port, default: 0] += 1
     }
 
     /// Of a unix socket; whoever met it asks again.
@@ -414,7 +417,8 @@ final class Ledger {
         guard limit > 0, let connection else { return false }
         let ring = session.ring
         let isPending =
-            connection.sendOperation != nil || connection.unacknowledged > 0 || source(of: connection)?.inPipe ?? 0 > 0
+            connection.sendOperation != nil || !connection.isUnix && connection.unacknowledged > 0
+            || source(of: connection)?.inPipe ?? 0 > 0
             || ring.hasPosted(OperationTag(.send(side), slot: session.slot, generation: session.generation))
         // What has not been handled yet cannot count.
         let countsReads =

@@ -73,6 +73,23 @@ struct ServicePlan: Equatable {
             || rateLimit != nil
     }
 
+    /// With those of its ports on unix sockets that stand for such, and lists that speak of their clients.
+    func onUnixSockets(as settings: NetworkSettings) -> ServicePlan {
+        guard settings.unixBackends > 0 || settings.unixListeners > 0 else { return self }
+        var plan = self
+        for index in backends.indices where settings.isUnixBackend(backends[index].port) {
+            plan.backends[index].isUnix = true
+        }
+        guard settings.isUnixListener(port), !isPool else { return plan }
+        plan.isUnix = true
+        let says = settings.draw(port, 3)
+        if !allow.isEmpty, !allow.contains("unix"), says % 2 == 0 { plan.allow.append("unix") }
+        if !deny.isEmpty, !deny.contains("unix"), says % 4 == 1 { plan.deny.append("unix") }
+        // Nobody at all, where clients are turned away for other reasons as well.
+        if isLimited, deny.isEmpty, says % 4 == 3 { plan.deny = ["unix"] }
+        return plan
+    }
+
     var hasAccessLists: Bool { !allow.isEmpty || !deny.isEmpty }
 
     func idleLimits() -> IdleLimits {

@@ -105,22 +105,22 @@ final class SimulatedControl {
     /// Publishes a configuration; false when a listener cannot be opened, then nothing has changed.
     func commit(_ services: [ServicePlan]) -> Bool {
         precondition(isSettled)
+        let services = services.map { $0.onUnixSockets(as: network.settings) }
         var opened: [SimulatedListener] = []
         for plan in services where !plan.isPool && openPlace(at: plan.port) == nil {
             guard let listener = network.listen(on: plan.port, isUnix: plan.isUnix) else {
-                for listener in opened { network.close(listener) }
+                opened.forEach(network.close)
                 return false
             }
             opened.append(listener)
         }
         let leaving = compiledByPort
-        for listener in opened { open(listener) }
+        opened.forEach(open)
         let previous = plans
         plans = services
         for backend in services.flatMap(\.backends) {
-            let before = connectionsMaxEver[backend.port] ?? backend.connectionsMax
-            let hasLimit = before > 0 && backend.connectionsMax > 0
-            connectionsMaxEver[backend.port] = hasLimit ? max(before, backend.connectionsMax) : 0
+            let (now, before) = (backend.connectionsMax, connectionsMaxEver[backend.port] ?? backend.connectionsMax)
+            connectionsMaxEver[backend.port] = now * before == 0 ? 0 : max(before, now)
         }
         compiled = services.map { compile($0, previous.firstIndex(of: $0)) }
         followDrains(after: previous)

@@ -20,6 +20,7 @@ extension Simulation {
             if slot.pointee.queuePosition != .max || slot.pointee.wasPreread || slot.pointee.rateLimiter != 0 {
                 ring.waited.insert(SlotUse(slot: slotIndex, generation: slot.pointee.generation))
             }
+            noteFullListenQueue(ring, slotIndex, slot)
             let (up, down) = (slot.pointee.session.upward.queue.count, slot.pointee.session.downward.queue.count)
             queued += Int(up + down)
             buffersHeldMax = max(buffersHeldMax, Int(max(up, down)))
@@ -40,6 +41,17 @@ extension Simulation {
         if counted != occupied || workers[index].sessions.count != occupied {
             network.violate(.counters, "ring \(index) counts \(counted) sessions and has \(occupied)")
         }
+    }
+
+    /// A session that asks a full listen queue again has no connect under way: what it chooses afterwards is chosen by
+    /// what is known then, as by one that has waited for a place.
+    private func noteFullListenQueue(_ ring: RingCore, _ index: UInt32, _ slot: UnsafeMutablePointer<SessionSlot>) {
+        guard slot.pointee.session.phase == .connecting, slot.pointee.upstream < 0, !slot.pointee.awaitsFirstReceive,
+            let backend = slot.pointee.backend, backend.pointee.address.pointee.isUnix
+        else { return }
+        let use = SlotUse(slot: index, generation: slot.pointee.generation)
+        if ring.waited.insert(use).inserted { queuesFoundFull += 1 }
+        ring.askingAgain[use] = backend.pointee.address.pointee.simulatedPort
     }
 
     /// A flow holds a pipe just while it is spliced and owes what is in it; 1 when it holds one.

@@ -18,7 +18,13 @@ extension Simulation {
             control.backends.contains { $0.port == port && $0.record.pointee.drain.isActive }
         }
         ledger.connectStarts = { [unowned self] session, port in
-            checkChoice(session, port)
+            // A queue that was full and is not any more: the choice was made when it was asked first.
+            let use = SlotUse(slot: session.slot, generation: session.generation)
+            if session.ring.askingAgain.removeValue(forKey: use) == port {
+                noteTurnIfExact(session, port)
+            } else {
+                checkChoice(session, port)
+            }
             checkConnectionCount(port)
         }
         ledger.loads = { [unowned self] in loads() }

@@ -68,8 +68,10 @@ extension Simulation {
     private func checkAccess(_ backend: SimulatedConnection, of service: String, _ plans: [ServicePlan]) {
         guard let client = backend.session?.client, plans.allSatisfy(\.hasAccessLists) else { return }
         let address = ClientAddress(client.told)
+        let isOnUnix = client.isUnix && client.conveyed == nil
         func isNamed(_ texts: [String]) -> Bool {
-            texts.contains { text in
+            if isOnUnix { return texts.contains("unix") }
+            return texts.contains { text in
                 guard let network = try? NetworkPrefix(parsing: text) else { return false }
                 return network.family == .ipv4
                     && (network.first...network.last).contains(UInt128(address.low & 0xffff_ffff))

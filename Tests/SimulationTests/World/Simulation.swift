@@ -23,6 +23,8 @@ final class Simulation {
     private(set) var turns = 0
     /// Buffers that one direction of a session held at a time, at most.
     var buffersHeldMax = 0
+    /// Sessions that had to ask a unix socket again.
+    var queuesFoundFull = 0
     private var hasEnded: [Bool]
     /// In the order of the plan's arrivals; nil where nobody listened.
     private(set) var clients: [SimulatedConnection?] = []

@@ -26,6 +26,7 @@ extension SimulationPlan {
         drawAdmission(&plan, seed)
         if !plan.isCalm { drawEnds(&plan, seed) }
         drawSlowStarts(&plan, seed)
+        drawUnixSockets(&plan, seed)
         plan.hasExactTurns = plan.isCalm && !hasChanges
         return plan
     }
