@@ -173,6 +173,32 @@ def test_a_pools_limits_hold_for_what_is_led_to_it(stage: Stage, certificate: tu
     assert read_exactly(waiting, 3)[:2] == b"\x16\x03", "it is served"
 
 
+def test_what_of_the_listener_holds_for_whom_it_leads_away(stage: Stage, certificate: tuple[Path, Path]) -> None:
+    """Lists and maintenance are asked of all who come, before a byte is read; limits of those who stay."""
+    rate = {"per_second": 1, "burst": 1}
+    gate = Gate(stage, certificate, "a", "b", "c", max_connections=1, max_connections_per_client=1, rate_limit=rate)
+    gate.start(ROUTES)
+    held = [gate.secure("a.example") for _ in range(3)]
+    for client in held:
+        assert read_line(client).startswith("a")
+    names = ("refused", "refused_per_client", "refused_by_rate")
+    assert [gate.statistic("gate", name) for name in names] == [0, 0, 0]
+    # The same pool with limits of its own: of those who are led to it.
+    limited = {**gate.pools[0], "max_connections": 3}
+    gate.shuttled.admin.put("/a", limited).expect(200)
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        gate.secure("a.example")
+    assert gate.statistic("a", "refused") == 1
+    gate.shuttled.admin.put("/a", gate.pools[0]).expect(200)
+    for field, name in (({"deny": ["127.0.0.0/8"]}, "denied"), ({"maintenance": True}, "refused")):
+        gate.shuttled.admin.put("/gate", {**gate.gate, **field}).expect(200)
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            gate.secure("a.example")
+        assert gate.statistic("gate", name) == 1 and gate.statistic("a", "connections") == 4
+    gate.shuttled.admin.put("/gate", gate.gate).expect(200)
+    assert read_line(gate.secure("a.example")).startswith("a")
+
+
 def test_a_hello_in_many_pieces(stage: Stage) -> None:
     """Cut into segments and records, and larger than a segment: it arrives as it was sent."""
     recorder = stage.add(Recorder())
