@@ -61,6 +61,20 @@ struct AllowedHosts: Sendable {
         return Rule(host: authority.host, port: isPortGiven ? .exactly(authority.port) : .any)
     }
 
+    /// Whether `authority` is not only where we listen but a name that we were told of, as where a proxy is in front.
+    func wereToldOf(_ authority: Authority) -> Bool {
+        rules.contains { rule in
+            guard rule.host == authority.host else {
+                return false
+            }
+            switch rule.port {
+            case .bound: return false
+            case .any: return true
+            case .exactly(let port): return port == authority.port
+            }
+        }
+    }
+
     /// Whether a request that arrived at `local` may name `authority`.
     func contains(_ authority: Authority, arrivedAt local: NIOCore.SocketAddress?) -> Bool {
         let localPort = local?.port

@@ -84,17 +84,23 @@ struct RequestGuard: Sendable {
 
     // MARK: Origin
 
-    /// A page that sends its origin must be one of ours: same scheme, a host that is ours, the port that was called.
+    /// A page that sends its origin must be one of ours: same scheme, a host that is ours, the port that was called. Behind a
+    /// TLS proxy the dashboard has the scheme https: then it must have been loaded from the very host and port that are
+    /// called, and we must have been told of them.
     private func originRefusal(
         _ fields: HTTPFields, host: Authority?, arrivedAt local: NIOCore.SocketAddress?
     ) -> ProblemDetails? {
-        let scheme = "http://"
+        let (scheme, secureScheme) = ("http://", "https://")
         for origin in fields[values: .origin] {
             let isOurs =
                 origin.lowercased().hasPrefix(scheme)
                 && Authority(parsing: origin.dropFirst(scheme.count)).map {
                     ($0.port == host?.port || host == nil) && hosts.contains($0, arrivedAt: local)
                 } == true
+                || origin.lowercased().hasPrefix(secureScheme)
+                    && Authority(parsing: origin.dropFirst(secureScheme.count)).map {
+                        ($0 == host || host == nil) && hosts.wereToldOf($0)
+                    } == true
             if !isOurs {
                 return ProblemDetails(
                     .foreignOrigin,

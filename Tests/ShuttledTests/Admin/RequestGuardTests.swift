@@ -174,6 +174,28 @@ import Testing
         #expect(try check("127.0.0.1:9090", "http://admin.example") == .foreignOrigin)
     }
 
+    /// A TLS proxy that passes `Host` on: the page was loaded from where it calls, by a name that we were told of.
+    @Test func behindTLSAnOriginMustBeWhatIsCalledAndKnown() throws {
+        func check(_ host: String, _ origin: String, _ further: [String] = ["admin.example"]) throws
+            -> ProblemDetails.Kind?
+        {
+            try refusal(host: host, [("Origin", origin)], further: further, method: .patch)
+        }
+        #expect(try check("admin.example", "https://admin.example") == nil)
+        #expect(try check("Admin.example:8443", "HTTPS://admin.example:8443") == nil)
+        #expect(try check("admin.example:8443", "https://admin.example:8443", ["admin.example:8443"]) == nil)
+        #expect(try check("admin.example", "https://admin.example:8443") == .foreignOrigin)
+        #expect(try check("admin.example:8443", "https://admin.example") == .foreignOrigin)
+        let both = ["admin.example", "other.example"]
+        #expect(try check("admin.example", "https://other.example", both) == .foreignOrigin)
+        #expect(try check("127.0.0.1:9090", "https://admin.example") == .foreignOrigin)
+        #expect(try check("127.0.0.1:9090", "https://127.0.0.1:9090") == .foreignOrigin)
+        #expect(try check("localhost:9090", "https://localhost:9090") == .foreignOrigin)
+        let own = [("Origin", "https://admin.example")]
+        #expect(try refusal(own, at: Self.unix, boundTo: "/run/s", further: ["admin.example"]) == nil)
+        #expect(try refusal(own, at: Self.unix, boundTo: "/run/s") == .foreignOrigin)
+    }
+
     @Test func onAUnixSocketOnlyFurtherNamesAreOwn() throws {
         for origin in ["http://localhost", "http://127.0.0.1:9090", "null"] {
             #expect(try refusal([("Origin", origin)], at: Self.unix, boundTo: "/run/s") == .foreignOrigin)
