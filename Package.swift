@@ -45,6 +45,7 @@ let package = Package(
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
+            resources: [.embedInCode("Dashboard/Page")],
             swiftSettings: controlSettings
         ),
         .testTarget(name: "ShuttleEngineTests", dependencies: ["ShuttleEngine"], swiftSettings: swiftSettings),

@@ -67,7 +67,7 @@ def entries(admin: Admin) -> list[dict[str, Any]]:
 # Roles
 
 
-READS = ["/", "/_stats", "/config", "/_config", "/web", "/web/one", "/v1/rings", "/v1/history", "/v1/history/1",
+READS = ["/", "/_stats", "/config", "/_config", "/web", "/web/one", "/v1/rings", "/v1/whoami", "/v1/history", "/v1/history/1",
          "/v1/services/web", "/v1/services/web/backends/one", "/v1/services/web/wait?until=drained", "/readyz", "/healthz"]  # fmt: skip
 #: Method, path, body, and who may at least.
 CHANGES = [

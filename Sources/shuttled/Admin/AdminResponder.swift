@@ -26,8 +26,15 @@ struct AdminResponder: Sendable {
         self.places = LongAnswerPlaces(limits)
     }
 
-    /// Whether shuttled runs is no secret, and whoever restarts it when it does not has no token.
-    private static let openPath = "/livez"
+    /// Whether a request is answered without a token. Whether shuttled runs is no secret, and whoever restarts it when it
+    /// does not has no token; nor has a browser when it opens an address.
+    private static func isOpen(_ path: Substring, _ request: HTTPRequest) -> Bool {
+        switch path {
+        case "/livez", Substring(DashboardResource.path): true
+        case "/": AcceptedTypes(request.headerFields).prefersHTML
+        default: path.hasPrefix(DashboardResource.path + "/")
+        }
+    }
 
     /// Has the connection tell when its client leaves while an answer takes its time.
     typealias Attend = @Sendable (ClientPresence, _ kind: LongAnswerKind) -> Void
@@ -73,7 +80,8 @@ struct AdminResponder: Sendable {
         }
         let target = RequestTarget(request.head.path ?? "")
         // First of all: whoever is not let in does not learn what there is.
-        let entry = target.path == AdminResponder.openPath ? nil : try accessGuard.entry(for: request.head, from: peer)
+        let isOpen = AdminResponder.isOpen(target.path, request.head)
+        let entry = isOpen ? nil : try accessGuard.entry(for: request.head, from: peer)
         let route = try AdminRoute(path: target.path)
         try route.check(method: request.method)
         try accessGuard.check(entry, route, request.method)
@@ -86,6 +94,24 @@ struct AdminResponder: Sendable {
             caller: entry?.caller, limits: limits, announceBody: announceBody
         )
         switch route {
+        case .root:
+            if AcceptedTypes(request.head.headerFields).prefersHTML {
+                return DashboardResource.redirect
+            }
+            var response = await StatisticsResource(control: control).get()
+            response.headers[.vary] = "Accept"
+            return response
+        case .dashboard:
+            return try DashboardResource.get(.page, admitted)
+        case .dashboardPart(let name):
+            guard let file = DashboardFile.part(named: name) else {
+                throw ProblemDetails(
+                    .notFound, "the dashboard has no part \(Quoted(name)); the page is at \(DashboardResource.path)"
+                )
+            }
+            return try DashboardResource.get(file, admitted)
+        case .whoami:
+            return try WhoamiResource.get(admitted)
         case .statistics:
             return await StatisticsResource(control: control).get()
         case .rings:

@@ -6,8 +6,16 @@ import ShuttleEngine
 
 /// What a path stands for.
 enum AdminRoute: Equatable, Sendable {
-    /// `/` and `/_stats`: every service with its statistics.
+    /// `/_stats`, and `/` for programs: every service with its statistics.
     case statistics
+    /// `/`, which browsers are sent on from to the dashboard.
+    case root
+    /// `/dashboard`: the page for people.
+    case dashboard
+    /// `/dashboard/{file}`: a part of it.
+    case dashboardPart(String)
+    /// `/v1/whoami`: who asks, and what they may do.
+    case whoami
     /// `/config` and `/_config`: the whole configuration.
     case configuration
     case health(HealthProbe)
@@ -44,7 +52,8 @@ enum AdminRoute: Equatable, Sendable {
     /// The methods that are served, in the order `Allow` lists them. `HEAD` goes where `GET` goes.
     var methods: [HTTPRequest.Method] {
         switch self {
-        case .statistics, .health, .description, .rings, .serviceConfiguration, .backendConfiguration, .serviceWait,
+        case .root, .dashboard, .dashboardPart, .whoami, .statistics, .health,
+            .description, .rings, .serviceConfiguration, .backendConfiguration, .serviceWait,
             .events, .history, .historyEntry, .confirmations:
             return [.get, .head]
         case .confirmation: return [.get, .head, .post, .delete]
@@ -65,7 +74,7 @@ enum AdminRoute: Equatable, Sendable {
             )
         }
         if path == "/" {
-            self = .statistics
+            self = .root
             return
         }
         var segments: [String] = []
@@ -97,6 +106,9 @@ enum AdminRoute: Equatable, Sendable {
             switch segments {
             case ["config"], ["_config"]: route = .configuration
             case ["_stats"]: route = .statistics
+            case ["dashboard"]: route = .dashboard
+            case ["dashboard", segments.last]: route = .dashboardPart(segments[1])
+            case ["v1", "whoami"]: route = .whoami
             case ["openapi.json"]: route = .description
             case ["v1", "rings"]: route = .rings
             case ["v1", "events"]: route = .events

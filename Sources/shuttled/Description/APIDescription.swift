@@ -82,6 +82,10 @@ enum APIDescription {
                 path("id", ["type": "integer", "minimum": 1, "maximum": .number(Int.max)], 1)
             ),
             (
+                "DashboardFile",
+                path("file", ["type": "string", "pattern": "^[a-z-]+\\.(js|css|svg)$"], "main.js")
+            ),
+            (
                 "DryRun",
                 query(
                     "dry_run", ["type": "integer", "enum": [0, 1]], "1: say what would change, and change nothing.", 1

@@ -16,7 +16,7 @@ enum AnswerSchemas {
                 "PendingChanges",
                 object(["pending": ["type": "array", "items": reference("PendingChange"), "maxItems": 1]])
             ),
-            ("WaitOutcome", waitOutcome), ("Rings", list(of: ring)),
+            ("WaitOutcome", waitOutcome), ("Rings", list(of: ring)), ("Whoami", whoami),
         ]
     }
 
@@ -214,6 +214,16 @@ enum AnswerSchemas {
         ],
         optional: ["diff_lines_left_out": count]
     )
+
+    private static let whoami = object([
+        "name": [
+            "anyOf": [["type": "string"], ["type": "null"]],
+            "description": "Of the line of the token file that lets the caller in; null where there is no such file.",
+        ],
+        "role": noted(
+            ["type": "string", "enum": ["read", "operate", "write"]], "What the caller may do; write is everything."),
+        "peer": noted(text, "Where the request comes from."),
+    ])
 
     private static let waitOutcome = object([
         "service": text, "until": ["type": "string", "enum": ["drained", "healthy"]], "waited_milliseconds": count,

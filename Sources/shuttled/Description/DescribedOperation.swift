@@ -17,6 +17,8 @@ struct DescribedOperation: Sendable {
         var description: String
         /// Nil of one without a body.
         var content: (type: String, schema: JSONNode)?
+        /// In which it may come as well.
+        var furtherTypes: [String] = []
         /// Names of components.
         var headers: [String] = []
     }
@@ -79,7 +81,9 @@ struct DescribedOperation: Sendable {
             members.append(("headers", .object(headers)))
         }
         if let content = answer.content {
-            let media: [(String, JSONNode)] = [(content.type, ["schema": content.schema])]
+            let media = ([content.type] + answer.furtherTypes).map { type -> (String, JSONNode) in
+                (type, ["schema": content.schema])
+            }
             members.append(("content", .object(media)))
         }
         return .object(members)

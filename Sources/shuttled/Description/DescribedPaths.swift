@@ -125,11 +125,7 @@ enum DescribedPaths {
     private static let seed: [DescribedPath] = [
         DescribedPath(
             template: "/",
-            operations: [
-                get(
-                    "getStatistics", "statistics", "Every service with its live statistics", "AllStatistics",
-                    headers: ["ETag"])
-            ]
+            operations: [root]
         ),
         DescribedPath(
             template: "/_stats",
@@ -184,6 +180,15 @@ enum DescribedPaths {
             ]
         ),
     ]
+
+    /// Browsers are sent on.
+    private static let root: Operation = {
+        var operation = get(
+            "getStatistics", "statistics", "Every service with its live statistics", "AllStatistics", headers: ["ETag"])
+        operation.answers.append(
+            .init(status: 302, description: "To /dashboard, where Accept prefers text/html to application/json."))
+        return operation
+    }()
 
     private static let newService = body(
         "NamedService",
@@ -255,6 +260,10 @@ enum DescribedPaths {
             ]
         ),
         DescribedPath(
+            template: "/v1/whoami",
+            operations: [get("getWhoami", "process", "Who asks, and what they may do", "Whoami")]
+        ),
+        DescribedPath(
             template: "/v1/rings",
             operations: [get("getRings", "statistics", "What each ring has done", "Rings")]
         ),
@@ -301,6 +310,40 @@ enum DescribedPaths {
         ),
     ]
 
+    // MARK: The dashboard
+
+    private static let dashboard: [DescribedPath] = [
+        DescribedPath(
+            template: "/dashboard",
+            operations: [
+                file("getDashboard", "The page for people", types: ["text/html"])
+            ]
+        ),
+        DescribedPath(
+            template: "/dashboard/{file}", parameters: ["DashboardFile"],
+            operations: [
+                file(
+                    "getDashboardFile", "A part of the dashboard",
+                    types: ["text/javascript", "text/css", "image/svg+xml"], problems: [404])
+            ]
+        ),
+    ]
+
+    private static func file(
+        _ id: String, _ summary: String, types: [String], problems: [Int] = []
+    ) -> Operation {
+        Operation(
+            method: "get", id: id, tag: "process", summary: summary, parameters: ["IfMatch", "IfNoneMatch"],
+            answers: [
+                .init(
+                    status: 200, description: "The file.", content: (types[0], ["type": "string"]),
+                    furtherTypes: Array(types.dropFirst()), headers: ["ETag"]),
+                .init(status: 304, description: "If-None-Match names this version.", headers: ["ETag"]),
+            ],
+            problems: problems + [412], isOpen: true
+        )
+    }
+
     // MARK: The process
 
     private static let process: [DescribedPath] =
@@ -321,7 +364,7 @@ enum DescribedPaths {
                         isOpen: probe == "livez")
                 ]
             )
-        } + [
+        } + dashboard + [
             DescribedPath(
                 template: "/openapi.json",
                 operations: [

@@ -38,8 +38,6 @@ import Testing
             let all = String(decoding: StatisticsEncoder.bytes(of: [statistics]), as: UTF8.self)
             #expect(try await admin.request("GET", "/").body == all)
             #expect(try await admin.request("GET", "/_stats").body == all)
-            // There is no dashboard to be sent to.
-            #expect(try await admin.request("GET", "/", headers: ["Accept: text/html,*/*;q=0.1"]).body == all)
             let service = String(decoding: StatisticsEncoder.bytes(of: statistics), as: UTF8.self)
             #expect(try await admin.request("GET", "/web").body == service)
             let backend = String(decoding: StatisticsEncoder.bytes(of: statistics.backends[0]), as: UTF8.self)

@@ -16,7 +16,11 @@ import Testing
     /// The compiler asks for a line here when there is a new route; the test asks that it is described.
     private static func template(of route: AdminRoute) -> String {
         switch route {
-        case .statistics: "/"
+        case .root: "/"
+        case .statistics: "/_stats"
+        case .dashboard: "/dashboard"
+        case .dashboardPart: "/dashboard/{file}"
+        case .whoami: "/v1/whoami"
         case .configuration: "/config"
         case .health(let probe): "/\(probe.rawValue)"
         case .description: "/openapi.json"
@@ -39,11 +43,11 @@ import Testing
         var found: Set<String> = []
         for path in DescribedPaths.all {
             let concrete = path.template.replacing("{service}", with: "web").replacing("{backend}", with: "one")
-                .replacing("{id}", with: "1")
+                .replacing("{id}", with: "1").replacing("{file}", with: "main.js")
             let route = try AdminRoute(path: concrete[...])
             let template = Self.template(of: route)
             // Some have two names.
-            #expect(template == path.template || ["/_stats", "/_config"].contains(path.template))
+            #expect(template == path.template || ["/_config"].contains(path.template))
             found.insert(template)
             let methods = path.operations.map { $0.method.uppercased() } + ["HEAD"]
             #expect(Set(methods) == Set(route.methods.map(\.rawValue)).union(["HEAD"]), "\(path.template)")
@@ -51,7 +55,7 @@ import Testing
                 #expect(route.methods.contains(.head), "\(path.template)")
             }
         }
-        #expect(found.count == 19 - 1, "one for each case of the switch above, three for health")
+        #expect(found.count == 23 - 1, "one for each case of the switch above, three for health")
     }
 
     @Test func operationsHaveNamesOfTheirOwn() {
