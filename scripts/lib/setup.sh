@@ -14,7 +14,8 @@ liburing_version_min=2.3
 
 run_packages=(git liburing-dev)
 test_packages=(curl openssl python3 python3-pytest python3-pytest-xdist python3-jsonschema python3-venv nginx-light libnginx-mod-stream haproxy redis-server dnsmasq-base dnsdist
-    strace iproute2 shellcheck binutils valgrind)
+    strace iproute2 shellcheck binutils valgrind chromium chromium-driver
+    fonts-dejavu-core python3-selenium)
 perf_packages=(haproxy nginx-light libnginx-mod-stream iproute2 iperf3 wrk python3 python3-matplotlib)
 
 # setup [--dry-run] GROUP...: checks Swift and installs what the groups lack, or only says that it would.
@@ -49,17 +50,20 @@ setup() {
     [[ " $* " != *' test '* ]] || setup_checkers
 }
 
-# What checks the description of the admin API comes from PyPI, into an environment of its own: nothing else sees it.
+# What checks the description of the admin API and the dashboard comes from PyPI, into an environment of its own: nothing
+# else sees it.
 setup_checkers() {
-    local list="$repository/scripts/lib/checkers.txt" place="$repository/.build/checkers" python
-    ! cmp -s "$list" "$place/installed.txt" || return 0
+    local list="$repository/scripts/lib/checkers.txt" alone="$repository/scripts/lib/browser-checkers.txt"
+    local place="$repository/.build/checkers" python
+    ! cat "$list" "$alone" | cmp -s - "$place/installed.txt" || return 0
     python=$(find_python_with ensurepip) || fail 'no python3 here can make environments: install python3-venv'
-    say 'setup: installing from PyPI into .build/checkers:' "$(grep -v '^#' "$list" | tr '\n' ' ')"
+    say 'setup: installing from PyPI into .build/checkers:' "$(grep -hv '^#' "$list" "$alone" | tr '\n' ' ')"
     rm -rf "$place"
-    if ! { "$python" -m venv "$place" && "$place/bin/pip" install --quiet --disable-pip-version-check -r "$list"; }; then
-        fail 'could not install what checks the description of the API. The lines above say why'
+    if ! { "$python" -m venv "$place" && "$place/bin/pip" install --quiet --disable-pip-version-check -r "$list" &&
+        "$place/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$alone"; }; then
+        fail 'could not install what checks the API and the dashboard. The lines above say why'
     fi
-    cp "$list" "$place/installed.txt"
+    cat "$list" "$alone" >"$place/installed.txt"
 }
 
 setup_check_swift() {
@@ -84,7 +88,8 @@ setup_has() {
     case "$1" in
         liburing-dev) [ -e /usr/include/liburing.h ] || [ -e /usr/local/include/liburing.h ] ;;
         # Debian's goes with Debian's pytest, and one python must have both.
-        python3-pytest | python3-pytest-xdist | python3-jsonschema) find_python_with 'pytest, xdist, jsonschema' >/dev/null ;;
+        python3-pytest | python3-pytest-xdist | python3-jsonschema | python3-selenium)
+            find_python_with 'pytest, xdist, jsonschema, selenium' >/dev/null ;;
         python3-venv) find_python_with ensurepip >/dev/null ;;
         python3-matplotlib) find_python_with matplotlib >/dev/null ;;
         nginx-light) has_program nginx ;;
@@ -97,6 +102,11 @@ setup_has() {
         redis-server) has_program redis-server ;;
         dnsmasq-base) has_program dnsmasq || [ -x /usr/sbin/dnsmasq ] ;;
         binutils) has_program objdump ;;
+        chromium-driver) has_program chromedriver ;;
+        # Without any font pages have no width.
+        fonts-dejavu-core) [ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] ;;
+        # Ubuntu's and others' go by other names.
+        chromium) has_program chromium || has_program chromium-browser || has_program google-chrome ;;
         iproute2) has_program ss && has_program ip ;;
         *) has_program "$1" ;;
     esac
@@ -133,8 +143,13 @@ setup_install() {
                 "apt-get install --no-install-recommends $*"
         root=(sudo)
     fi
-    say "setup: installing with ${root[*]:+sudo }apt-get: $*"
-    "${root[@]}" "$repository/scripts/lib/install-packages" "$@" ||
+    local names=("$@")
+    if [[ " $known " == *" ubuntu "* ]]; then
+        names=("${names[@]/#chromium-driver/chromium-chromedriver}")
+        names=("${names[@]/%chromium/chromium-browser}")
+    fi
+    say "setup: installing with ${root[*]:+sudo }apt-get: ${names[*]}"
+    "${root[@]}" "$repository/scripts/lib/install-packages" "${names[@]}" ||
         fail "could not install: $*. The lines above say why"
     local package
     for package in "$@"; do

@@ -39,11 +39,30 @@ def _listens(address: str) -> bool:
 
 def nginx(stage: Stage, name: str) -> Program:
     """Serves the files below `<name>/files`, its name at /name, and a 503 at /sick."""
-    program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
-    assert program, "nginx is not installed: apt-get install nginx-light"
     home = stage.directory / name
     (home / "files").mkdir(parents=True)
-    address = free_address()
+    locations = f"""
+        location / {{ root {home}/files; }}
+        location = /name {{ return 200 "{name}"; }}
+        location = /sick {{ return 503 "not now"; }}
+    """
+    return _nginx(stage, home, free_address(), "", locations)
+
+
+def nginx_before(stage: Stage, admin: str, certificate: Path, key: Path) -> Program:
+    """Speaks TLS, and passes everything on to `admin`, as it is called."""
+    home = stage.directory / "tls"
+    home.mkdir()
+    locations = f"""
+        ssl_certificate {certificate}; ssl_certificate_key {key};
+        location / {{ proxy_pass http://{admin}; proxy_http_version 1.1; proxy_set_header Host $http_host; }}
+    """
+    return _nginx(stage, home, free_address(), "ssl", locations)
+
+
+def _nginx(stage: Stage, home: Path, address: str, listening: str, locations: str) -> Program:
+    program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
+    assert program, "nginx is not installed: apt-get install nginx-light"
     config = home / "nginx.conf"
     user = "user root;" if Path("/proc/self").owner() == "root" else ""
     config.write_text(
@@ -55,10 +74,8 @@ def nginx(stage: Stage, name: str) -> Program:
             client_body_temp_path {home}/body; proxy_temp_path {home}/proxy; fastcgi_temp_path {home}/fastcgi;
             uwsgi_temp_path {home}/uwsgi; scgi_temp_path {home}/scgi; client_max_body_size 100m;
             server {{
-                listen {address} backlog=1024;
-                location / {{ root {home}/files; }}
-                location = /name {{ return 200 "{name}"; }}
-                location = /sick {{ return 503 "not now"; }}
+                listen {address} {listening} backlog=1024;
+                {locations}
             }}
         }}
         """
