@@ -16,10 +16,14 @@ struct KernelQueues {
     let providedEnd = UnsafeMutablePointer<Int>.allocate(capacity: 1)
     /// Nanoseconds.
     let clock = UnsafeMutablePointer<UInt64>.allocate(capacity: 1)
+    let accepted = UnsafeMutablePointer<RawAddress>.allocate(capacity: 1)
+    let hasOverflowed = UnsafeMutablePointer<Bool>.allocate(capacity: 1)
 
     init() {
         providedEnd.initialize(to: 0)
         clock.initialize(to: 1_000_000_000)
+        accepted.initialize(to: RawAddress())
+        hasOverflowed.initialize(to: false)
     }
 }
 

@@ -132,6 +132,9 @@ extension BenchmarkRing: RingOperations {
         return bytes
     }
 
+    static let completionBatch = KernelQueues.completionsMax
+    @inline(__always) var hasOverflowed: Bool { queues.hasOverflowed.pointee }
+
     @inline(__always)
     mutating func prepareCancel(_ target: OperationTag) { submit(.cancel, -1, 0, target) }
 
@@ -191,6 +194,8 @@ extension BenchmarkRing: RingOperations {
 
     mutating func wake(_ waker: RingWaker) -> Bool { true }
     func peerAddress(of socket: Int32) -> SocketAddress? { nil }
+    @inline(__always)
+    func acceptedAddress(_ socket: Int32, by tag: OperationTag) -> RawAddress { queues.accepted.pointee }
     func localAddress(of socket: Int32) -> SocketAddress? { nil }
     mutating func sendNow(_ socket: Int32, _ bytes: UnsafeRawBufferPointer, moreFollow: Bool) -> CallResult {
         .success(Int32(bytes.count))
@@ -206,6 +211,7 @@ extension BenchmarkRing: RingOperations {
     func unacknowledgedBytes(_ socket: Int32) -> Int { 0 }
     func acknowledgedBytes(_ socket: Int32) -> UInt64 { 0 }
     func millisecondsSinceSent(_ socket: Int32) -> UInt64 { 0 }
+    func tcpInformation(_ socket: Int32) -> TCPInformation? { nil }
     func isDead(_ socket: Int32) -> Bool { false }
     func hasEnded(_ socket: Int32) -> Bool { false }
 

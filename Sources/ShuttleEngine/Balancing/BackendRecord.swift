@@ -111,7 +111,12 @@ struct BackendRecord: ~Copyable {
 
 /// A service as long as its name stays the same. Its totals are its own: removing a backend does not lower them.
 struct ServiceRecord: ~Copyable {
+    /// Never given twice in a process: what the records of its sessions are told by.
+    let identifier: UInt32
     let counters: CounterBlocks
+    let histograms: SessionHistograms
+    /// Set by the control thread: one of so many of its sessions is for the access log; 0 for none.
+    let accessLogOneIn = Atomic<UInt32>(0)
     /// Failures of its backends since the control thread looked; set by rings, taken by the control thread.
     let hasNewFailures = Atomic<Bool>(false)
     /// Written and read by the control thread only: times that a backend was let stay although traffic spoke against it.
@@ -141,7 +146,9 @@ struct ServiceRecord: ~Copyable {
     /// none.
     private let sourceBits = Atomic<UInt>(0)
 
-    init(workerCount: Int) {
+    init(identifier: UInt32 = 0, workerCount: Int) {
+        self.identifier = identifier
+        histograms = SessionHistograms(workerCount: workerCount)
         counters = CounterBlocks(workerCount: workerCount)
         datagrams = DatagramCounterBlocks(workerCount: workerCount)
     }

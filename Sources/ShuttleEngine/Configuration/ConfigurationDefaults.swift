@@ -21,6 +21,7 @@ public enum ConfigurationDefaults {
     public static let prereadLimitBytes = 16_384
     /// Owner and group, as of the admin endpoint's socket: who else may connect is for the operator to say.
     public static let socketMode = "0660"
+    public static let accessLogOneIn = 1
     public static let checkPath = "/"
     public static let checkStatus = "200-399"
     public static let checkTimeoutMilliseconds = 5000
@@ -50,6 +51,7 @@ public enum ConfigurationRanges {
     /// Tokens come at whole nanoseconds: beyond a million a second that would be far from what was asked for.
     public static let connectionsPerSecond = 1...1_000_000
     public static let rateLimitBurst = 1...1_000_000
+    public static let accessLogOneIn = 1...1_000_000
     /// 0 is no limit; between it and `bytesPerSecondMin` there is nothing.
     public static let bytesPerSecond = 0...100_000_000_000
     public static let bytesPerSecondMin = 1024

@@ -101,6 +101,7 @@ extension ServiceConfiguration: ConfigurationObject {
         .init("udp_max_sessions", .integer(\.udpSessionsMax, ConfigurationRanges.udpSessionsMax)),
         .init("udp_responses", .integer(\.udpResponses, ConfigurationRanges.udpDatagrams)),
         .init("udp_requests", .integer(\.udpRequests, ConfigurationRanges.udpDatagrams)),
+        .init("access_log", .object(\.accessLog)),
         .init("check", .object(\.check)),
         .init(backendsName, .backends(\.backends), .always),
     ]

@@ -106,6 +106,8 @@ public struct ServiceConfiguration: Equatable, Hashable, Sendable {
     public var socketMode = ConfigurationDefaults.socketMode
     public var socketOwner = ""
     public var socketGroup = ""
+    /// Which sessions the access log is to have; nil for none.
+    public var accessLog: AccessLogConfiguration?
     /// What a check does once it has connected.
     public var check: CheckConfiguration
 

@@ -45,6 +45,7 @@ extension Engine {
     /// that ramp. `now` is in milliseconds and never goes back. Where nothing happened the call costs a load for each ring.
     public func judgeTraffic(at now: UInt64) -> [EjectionChange] {
         judgedAt = now
+        for worker in workers { worker.foldCounts() }
         var hasNewFailures = false
         for worker in workers where worker.link.pointee.hasNewFailures.load(ordering: .relaxed) {
             hasNewFailures = worker.link.pointee.hasNewFailures.exchange(false, ordering: .acquiring) || hasNewFailures

@@ -48,14 +48,22 @@ extension Engine {
 
     /// What each ring says of itself, in the order of the rings.
     public func ringStatistics() -> [RingStatistics] {
-        workers.indices.map { Engine.statistics(ofRing: $0, workers[$0].link) }
+        workers.indices.map { index in
+            workers[index].foldCounts()
+            return Engine.statistics(ofRing: index, workers[index])
+        }
     }
 
-    private static func statistics(ofRing index: Int, _ link: UnsafeMutablePointer<WorkerLink>) -> RingStatistics {
+    private static func statistics(ofRing index: Int, _ worker: WorkerThread) -> RingStatistics {
+        let link = worker.link
         let adoptions = link.pointee.adoptions.summary()
         return RingStatistics(
             index: index,
             sessions: link.pointee.sessions.load(ordering: .acquiring),
+            turns: link.pointee.turns.load(ordering: .relaxed),
+            submissions: worker.submissions,
+            completions: worker.completions,
+            completionOverflows: link.pointee.completionOverflows.load(ordering: .relaxed),
             starvations: link.pointee.starvations.load(ordering: .relaxed),
             acceptPauses: link.pointee.acceptPauses.load(ordering: .relaxed),
             staleCompletions: link.pointee.staleCompletions.load(ordering: .relaxed),

@@ -75,11 +75,17 @@ public final class Engine {
         public var ringCount: Int
         /// Open files of the process; `nil` asks RLIMIT_NOFILE.
         public var descriptorLimit: Int?
+        /// Sessions that have ended and are remembered of each ring, 128 bytes each; 0 remembers only those that are to be
+        /// logged, of which there is room for 1024.
+        public var recentSessionsPerRing: Int
 
-        public init(ringCount: Int, descriptorLimit: Int? = nil) {
+        public init(ringCount: Int, descriptorLimit: Int? = nil, recentSessionsPerRing: Int = 1000) {
             self.ringCount = ringCount
             self.descriptorLimit = descriptorLimit
+            self.recentSessionsPerRing = recentSessionsPerRing
         }
+
+        public static let recentSessionCounts = 0...1_000_000
 
         public static let ringCounts = 1...256
     }
@@ -88,6 +94,8 @@ public final class Engine {
 
     let workers: [WorkerThread]
     let records: RecordRegistry
+    /// As in the options.
+    public let recentSessionsPerRing: Int
     private let capacity: SessionCapacity
     /// Of all workers, for each of them.
     private let links: UnsafeMutableBufferPointer<UnsafeMutablePointer<WorkerLink>>
@@ -134,7 +142,10 @@ public final class Engine {
             capabilities = try RingProbe.capabilities().withoutDisabledFeatures()
             for index in 0..<options.ringCount {
                 let ring = try LinuxRing.make(sizes: sizes, capabilities: capabilities)
-                workers.append(WorkerThread(ring: ring, index: index, sessionCapacity: capacity.slotsPerRing))
+                workers.append(
+                    WorkerThread(
+                        ring: ring, index: index, sessionCapacity: capacity.slotsPerRing,
+                        recentSessions: options.recentSessionsPerRing))
             }
         } catch {
             let diagnosis = RingDiagnosis(code: error.code, ringCount: options.ringCount, facts: .gather())
@@ -145,6 +156,7 @@ public final class Engine {
         links = .allocate(capacity: workers.count)
         _ = links.initialize(from: workers.map(\.link))
         records = RecordRegistry(workerCount: options.ringCount)
+        recentSessionsPerRing = options.recentSessionsPerRing
         report = EngineReport(
             capabilities: capabilities,
             ringCount: options.ringCount,
@@ -426,5 +438,6 @@ public final class Engine {
         let oldest = workers.indices.map(acknowledgedEpoch(of:)).min() ?? 0
         snapshots.removeAll { $0.epoch < oldest }
         records.collect(acknowledged: oldest)
+        forgetNames()
     }
 }

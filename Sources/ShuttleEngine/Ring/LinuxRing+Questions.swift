@@ -6,6 +6,7 @@ extension LinuxRing {
     func unacknowledgedBytes(_ socket: Int32) -> Int { Socket.unacknowledgedBytes(socket) }
     func acknowledgedBytes(_ socket: Int32) -> UInt64 { Socket.acknowledgedBytes(socket) }
     func millisecondsSinceSent(_ socket: Int32) -> UInt64 { Socket.millisecondsSinceSent(socket) }
+    func tcpInformation(_ socket: Int32) -> TCPInformation? { Socket.tcpInformation(socket) }
     func isDead(_ socket: Int32) -> Bool { Socket.isDead(socket) }
     func hasEnded(_ socket: Int32) -> Bool { Socket.hasEnded(socket) }
 }

@@ -22,12 +22,12 @@ struct LinuxRing: ~Copyable {
     }
 
     private static let bufferGroup: UInt16 = 0
-    private static let completionBatch = 512
+    static let completionBatch = 512
     /// Pieces of one send; the kernel copies their descriptions when they are submitted.
     private static let piecesMax = 32
     private static let messagesMax = 256
 
-    private let ring: UnsafeMutablePointer<io_uring>
+    let ring: UnsafeMutablePointer<io_uring>
     private let capabilities: RingCapabilities
     private var pool: BufferPool
     var pipes: PipePool
@@ -41,6 +41,7 @@ struct LinuxRing: ~Copyable {
     private var messageCount = 0
     /// Of UDP: a group of buffers of its own.
     var datagrams: DatagramBuffers
+    let accepted = AcceptedAddresses()
     /// Where the eventfd's count goes; -1 and unused when messages wake the ring.
     private let wakeDescriptor: Int32
     private let wakeValue: UnsafeMutablePointer<UInt64>
@@ -166,6 +167,9 @@ struct LinuxRing: ~Copyable {
     /// How other threads wake the ring; valid until it is shut down.
     var waker: RingWaker { RingWaker(ring: ring.pointee.ring_fd, event: wakeDescriptor) }
 
+    /// What other threads may read of the ring until it is shut down.
+    var counts: RingCounts { RingCounts(submitted: ring.pointee.sq.ktail, completed: ring.pointee.cq.khead) }
+
     var canSplice: Bool { capabilities.hasSplice }
 
     /// Called once, on the thread that will own the ring.
@@ -257,13 +261,6 @@ extension LinuxRing: RingOperations {
     }
 
     // MARK: Operations
-
-    @inline(__always)
-    mutating func prepareAccept(on listener: Int32, tag: OperationTag) {
-        let entry = nextSubmission()
-        io_uring_prep_accept(entry, listener, nil, nil, Int32(SOCK_CLOEXEC.rawValue))
-        entry.pointee.user_data = tag.rawValue
-    }
 
     @inline(__always)
     mutating func prepareConnect(_ socket: Int32, to address: UnsafePointer<SocketAddress>, tag: OperationTag) {
@@ -445,6 +442,7 @@ extension LinuxRing: RingOperations {
         vectors.deallocate()
         wakeValue.deallocate()
         deadlineTime.deallocate()
+        accepted.deallocate()
         if wakeDescriptor >= 0 { _ = Glibc.close(wakeDescriptor) }
     }
 }

@@ -21,7 +21,7 @@ struct ReservedMemory: ~Copyable {
     }
 
     /// The memory as values of a type for which all zeros is a value.
-    func bound<Element>(to type: Element.Type) -> UnsafeMutablePointer<Element> {
+    func bound<Element: ~Copyable>(to type: Element.Type) -> UnsafeMutablePointer<Element> {
         base.bindMemory(to: type, capacity: byteCount / MemoryLayout<Element>.stride)
     }
 }

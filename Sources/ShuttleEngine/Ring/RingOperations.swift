@@ -43,6 +43,8 @@ protocol RingOperations: DatagramOperations, ~Copyable {
     // Operations; each completes with its tag.
     /// Accepts one connection.
     mutating func prepareAccept(on listener: Int32, tag: OperationTag)
+    /// Where the connection comes from that was accepted last under a tag; to be asked before the next accept under it.
+    func acceptedAddress(_ socket: Int32, by tag: OperationTag) -> RawAddress
     /// `address` is read before the next submission returns. A unix socket is connected already, and completes.
     mutating func prepareConnect(_ socket: Int32, to address: UnsafePointer<SocketAddress>, tag: OperationTag)
     /// Receives into provided buffers until `byteLimit` (by at most one buffer more), the end of the stream, an error
@@ -54,6 +56,10 @@ protocol RingOperations: DatagramOperations, ~Copyable {
     /// bytes, or EAGAIN for none.
     mutating func prepareSend(_ socket: Int32, _ queue: BufferQueue, waits: Bool, tag: OperationTag) -> Int
     mutating func prepareCancel(_ target: OperationTag)
+    /// Completions that `peekCompletions` tells of, at most.
+    static var completionBatch: Int { get }
+    /// Completions that had no place in the queue wait in the kernel now.
+    var hasOverflowed: Bool { get }
 
     /// Submits what is prepared and waits for completions, at most until `deadlineMilliseconds`; it may end earlier
     /// with less. A ring that cannot wait for more than one within a time waits for the first.
@@ -122,6 +128,8 @@ protocol RingOperations: DatagramOperations, ~Copyable {
     func acknowledgedBytes(_ socket: Int32) -> UInt64
     /// Milliseconds since the kernel last sent bytes to the peer.
     func millisecondsSinceSent(_ socket: Int32) -> UInt64
+    /// How the connection has fared; nil where the kernel does not say.
+    func tcpInformation(_ socket: Int32) -> TCPInformation?
     /// Whether the connection is over in both directions, as after a reset.
     func isDead(_ socket: Int32) -> Bool
     /// Whether the peer has ended or reset the connection, received or not.

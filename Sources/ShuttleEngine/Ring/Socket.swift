@@ -126,6 +126,16 @@ enum Socket {
         }
     }
 
+    /// `tcpi_rtt` and `tcpi_total_retrans` of TCP_INFO.
+    static func tcpInformation(_ socket: Int32) -> TCPInformation? {
+        withInformation(socket) { bytes in
+            guard bytes.count >= 104 else { return nil }
+            return TCPInformation(
+                roundTripMicroseconds: bytes.loadUnaligned(fromByteOffset: 68, as: UInt32.self),
+                retransmits: bytes.loadUnaligned(fromByteOffset: 100, as: UInt32.self))
+        }
+    }
+
     /// Whether the state of TCP_INFO is CLOSE: a connection that ended in both directions, as after a reset.
     static func isDead(_ socket: Int32) -> Bool {
         let stateClose: UInt8 = 7

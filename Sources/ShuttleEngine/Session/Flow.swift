@@ -73,6 +73,10 @@ struct Flow {
     @inline(__always) var isReceiveArmed: Bool { flags.contains(.receiveArmed) }
     /// A send is in flight to the sink.
     @inline(__always) var isSendInFlight: Bool { sendingBytes > 0 }
+    /// No completion of it is outstanding.
+    @inline(__always) var isQuiet: Bool {
+        sendingBytes == 0 && flags.isDisjoint(with: [.receiveArmed, .readinessArmed])
+    }
     /// The source will say nothing more.
     @inline(__always) var isSourceEnded: Bool { flags.contains(.sourceEnded) }
     /// The sink was told that nothing more comes.

@@ -129,9 +129,9 @@ struct Session {
     @inline(__always) var isHeld: Bool { upward.isHeld || downward.isHeld }
 
     /// Whether no completion of this session is outstanding.
+    @inline(__always)
     var isQuiet: Bool {
-        !isConnectInFlight && !isQueued && !upward.isReceiveArmed && !downward.isReceiveArmed && !upward.isSendInFlight
-            && !downward.isSendInFlight && !upward.isReadinessArmed && !downward.isReadinessArmed
+        upward.isQuiet && downward.isQuiet && (wait == .none || !isConnectInFlight && !isQueued)
     }
 
     /// The side that is to acknowledge what was sent to it before the session closes: the one that was not the first to

@@ -26,6 +26,9 @@ final class RecordRegistry {
     private var retiredServices: [(record: UnsafeMutablePointer<ServiceRecord>, epoch: UInt64)] = []
     private var retiredBackends: [RetiredBackend] = []
     private var nextIdentifier: UInt32 = 1
+    private var nextServiceIdentifier: UInt32 = 1
+    /// Of every record, and of those that are gone as long as somebody may ask.
+    let names = RecordNames()
 
     init(workerCount: Int) {
         self.workerCount = workerCount
@@ -42,7 +45,9 @@ final class RecordRegistry {
     func service(_ name: String) -> UnsafeMutablePointer<ServiceRecord> {
         if let record = services[name] { return record }
         let record = UnsafeMutablePointer<ServiceRecord>.allocate(capacity: 1)
-        record.initialize(to: ServiceRecord(workerCount: workerCount))
+        record.initialize(to: ServiceRecord(identifier: nextServiceIdentifier, workerCount: workerCount))
+        names.add(service: name, nextServiceIdentifier)
+        nextServiceIdentifier &+= 1
         services[name] = record
         return record
     }
@@ -53,6 +58,7 @@ final class RecordRegistry {
         record.initialize(
             to: BackendRecord(identifier: nextIdentifier, address: identity.address, workerCount: workerCount)
         )
+        names.add(backend: identity, nextIdentifier)
         nextIdentifier &+= 1
         backends[identity] = record
         return record
@@ -78,6 +84,7 @@ final class RecordRegistry {
     func collect(acknowledged: UInt64) {
         retiredServices.removeAll { retired in
             guard retired.epoch <= acknowledged, retired.record.pointee.counters.active == 0 else { return false }
+            names.depart(service: retired.record.pointee.identifier)
             RecordRegistry.free(retired.record)
             return true
         }
@@ -85,6 +92,7 @@ final class RecordRegistry {
             guard retired.epoch <= acknowledged, retired.record.pointee.active.load(ordering: .acquiring) == 0 else {
                 return false
             }
+            names.depart(backend: retired.record.pointee.identifier)
             RecordRegistry.free(retired.record)
             return true
         }

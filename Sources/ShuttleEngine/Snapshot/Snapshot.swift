@@ -55,6 +55,7 @@ final class CompiledService {
             list.initialize(to: SourceAddresses(addresses))
             sources = list
         }
+        record.pointee.accessLogOneIn.store(UInt32(configuration.accessLog?.oneIn ?? 0), ordering: .relaxed)
         // Rings that are still on an older snapshot read these at once; they are as good for them.
         record.pointee.setSources(sources.map { UnsafePointer($0) })
         access = CompiledAccess.of(configuration, reusing: previous?.access, of: previous?.configuration)

@@ -5,6 +5,14 @@ public struct RingStatistics: Sendable, Equatable {
     public var index: Int
     /// Sessions now.
     public var sessions: Int
+    /// Rounds of its loop: waits for completions that have come to an end.
+    public var turns: UInt64
+    /// Operations that it was given.
+    public var submissions: UInt64
+    /// Completions that it gave back.
+    public var completions: UInt64
+    /// Turns in which completions waited in the kernel for a place in the queue.
+    public var completionOverflows: UInt64
     /// Receives that found no buffer.
     public var starvations: UInt64
     /// Times that accepting paused for want of descriptors or slots.

@@ -30,6 +30,8 @@ struct DatagramSession {
     var downloadPaidAt: UInt64 = 0
     /// `.max` for never.
     var lifetimeDeadline: UInt64
+    /// For the record that it leaves.
+    var facts: SessionFacts
     let service: UnsafeMutablePointer<ServiceRecord>
     let serviceCounters: UnsafeMutablePointer<CounterBlock>
     let datagramCounters: UnsafeMutablePointer<DatagramCounters>

@@ -68,6 +68,8 @@ struct SessionSlot {
     var flushPollMilliseconds: UInt64
     var downstreamClock: IdleClock
     var upstreamClock: IdleClock
+    /// For the record that it leaves; apart, since most of it is written once.
+    var facts: UnsafeMutablePointer<SessionFacts>
 
     var service: UnsafeMutablePointer<ServiceRecord>
     var serviceCounters: UnsafeMutablePointer<CounterBlock>
@@ -104,6 +106,8 @@ struct SessionTable: ~Copyable {
     private let slots: UnsafeMutablePointer<SessionSlot>
     /// Two of each slot, touched by sessions only whose bandwidth is limited.
     private let paces: UnsafeMutablePointer<FlowPace>
+    /// Of each slot one.
+    private let facts: UnsafeMutablePointer<SessionFacts>
     /// Of the sessions that are preread; memory that no other touches.
     private let prereads: UnsafeMutablePointer<PrereadSlot>
     private var freeHead = SessionTable.none
@@ -124,8 +128,15 @@ struct SessionTable: ~Copyable {
             munmap(paces, 2 * capacity * MemoryLayout<FlowPace>.stride)
             return nil
         }
+        guard let facts = SessionTable.reserve(capacity, of: SessionFacts.self) else {
+            munmap(slots, capacity * MemoryLayout<SessionSlot>.stride)
+            munmap(paces, 2 * capacity * MemoryLayout<FlowPace>.stride)
+            munmap(prereads, capacity * MemoryLayout<PrereadSlot>.stride)
+            return nil
+        }
         self.capacity = capacity
         self.slots = slots
+        self.facts = facts
         self.paces = paces
         self.prereads = prereads
     }
@@ -134,6 +145,7 @@ struct SessionTable: ~Copyable {
         munmap(slots, capacity * MemoryLayout<SessionSlot>.stride)
         munmap(paces, 2 * capacity * MemoryLayout<FlowPace>.stride)
         munmap(prereads, capacity * MemoryLayout<PrereadSlot>.stride)
+        munmap(facts, capacity * MemoryLayout<SessionFacts>.stride)
     }
 
     private static func reserve<Value>(_ count: Int, of type: Value.Type) -> UnsafeMutablePointer<Value>? {
@@ -147,6 +159,13 @@ struct SessionTable: ~Copyable {
     func pace(_ index: UInt32, from side: Side) -> UnsafeMutablePointer<FlowPace> {
         assert(index < touchedCount)
         return paces + 2 * Int(index) + (side == .downstream ? 0 : 1)
+    }
+
+    /// What is noted of a session.
+    @inline(__always)
+    func facts(_ index: UInt32) -> UnsafeMutablePointer<SessionFacts> {
+        assert(index < touchedCount)
+        return facts + Int(index)
     }
 
     @inline(__always)

@@ -32,11 +32,7 @@ extension Worker where Ring: ~Copyable {
 
     /// Tries again when this worker freed something, or after a while, since others may have.
     mutating func resumeAccepting() {
-        guard pausedListeners > 0, hasFreedDescriptor || now >= acceptRetryAt else {
-            hasFreedDescriptor = false
-            return
-        }
-        hasFreedDescriptor = false
+        guard hasFreedDescriptor || now >= acceptRetryAt else { return }
         acceptRetryAt = now &+ Self.acceptRetryMilliseconds
         guard hasRoom, !isStopping else { return }
         for index in listeners.indices where listeners[index].pointee.isPaused {
@@ -54,7 +50,10 @@ extension Worker where Ring: ~Copyable {
             return
         }
         listeners[index].pointee.isAcceptArmed = false
-        if completion.result >= 0 { begin(completion.result, at: index) }
+        if completion.result >= 0 {
+            acceptedAddress = ring.acceptedAddress(completion.result, by: completion.tag)
+            begin(completion.result, at: index)
+        }
         switch listeners[index].pointee.state {
         case .open where isStopping: break
         case .open: rearmAccept(index, after: completion.result)
@@ -77,6 +76,7 @@ extension Worker where Ring: ~Copyable {
     /// Serves what is queued on a listener that no ring waits on any more.
     mutating func drain(_ listener: Int) {
         while case .success(let socket) = ring.acceptNow(on: listeners[listener].pointee.socket) {
+            acceptedAddress = ring.peerAddress(of: socket).map { RawAddress($0) } ?? RawAddress()
             begin(socket, at: listener)
         }
     }
@@ -129,6 +129,8 @@ extension Worker where Ring: ~Copyable {
         }
         counters.pointee.active.addAsOnlyWriter(1)
         link.pointee.sessions.addAsOnlyWriter(1)
+        let facts = sessions.facts(place.index)
+        facts.initialize(to: SessionFacts(startedAt: turnTime, client: acceptedAddress))
         slot.initialize(
             to: SessionSlot(
                 generation: place.generation,
@@ -177,6 +179,7 @@ extension Worker where Ring: ~Copyable {
                 flushPollMilliseconds: 0,
                 downstreamClock: IdleClock(now: now),
                 upstreamClock: IdleClock(now: now),
+                facts: facts,
                 service: table.pointee.record,
                 serviceCounters: counters,
                 backend: backend,

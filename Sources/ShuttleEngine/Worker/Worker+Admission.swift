@@ -76,7 +76,7 @@ extension Worker where Ring: ~Copyable {
 
     mutating func deny(_ index: UInt32) {
         sessions[index].pointee.serviceCounters.pointee.denied.addAsOnlyWriter(1)
-        closeStart(index, resetDownstream: true, resetUpstream: false)
+        closeStart(index, because: .denied, resetDownstream: true)
     }
 
     /// The same for a session whose client has said what it has to say first.
@@ -86,7 +86,7 @@ extension Worker where Ring: ~Copyable {
         let counters = slot.pointee.serviceCounters
         if table.pointee.limits.isInMaintenance {
             counters.pointee.refused.addAsOnlyWriter(1)
-            return closeStart(index, resetDownstream: false, resetUpstream: false)
+            return closeStart(index, because: .maintenance)
         }
         let address = address(ofClient: index)
         let client = address.map { ClientAddress($0) }
@@ -99,7 +99,7 @@ extension Worker where Ring: ~Copyable {
         case .isInTimeAt(let due): delay(index, until: due, limiter)
         case .isTooEarly:
             service.pointee.refusedByRate.wrappingAdd(1, ordering: .relaxed)
-            closeStart(index, resetDownstream: false, resetUpstream: false)
+            closeStart(index, because: .rateLimited)
         }
     }
 
@@ -111,7 +111,7 @@ extension Worker where Ring: ~Copyable {
         if limits.sessionsPerClientMax > 0, let client = client(of: index) {
             guard service.pointee.clients.add(client, limit: limits.sessionsPerClientMax) else {
                 slot.pointee.serviceCounters.pointee.refusedPerClient.addAsOnlyWriter(1)
-                return closeStart(index, resetDownstream: false, resetUpstream: false)
+                return closeStart(index, because: .clientLimit)
             }
             slot.pointee.clientAddress = client
             slot.pointee.isCountedForClient = true
@@ -127,7 +127,7 @@ extension Worker where Ring: ~Copyable {
         }
         if choice == .full, limits.queueLimit > 0 { return enqueue(index, table) }
         countTurnedAway(choice, slot.pointee.serviceCounters)
-        closeStart(index, resetDownstream: false, resetUpstream: false)
+        closeStart(index, because: choice == .full ? .serviceFull : .noBackend)
     }
 
     /// A place of the service and one at a backend, or neither. Nobody overtakes those who wait.

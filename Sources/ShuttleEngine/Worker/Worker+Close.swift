@@ -10,12 +10,18 @@ extension Worker where Ring: ~Copyable {
         guard slot.pointee.session.phase != .closing else { return }
         slot.pointee.closesDownstreamByReset = resetDownstream
         slot.pointee.closesUpstreamByReset = resetUpstream
-        let generation = slot.pointee.generation
-        let session = slot.pointee.session
+        if slot.pointee.facts.pointee.reason == 0 { slot.pointee.facts.pointee.reason = reasonOfPeers(slot).rawValue }
         slot.pointee.session.closeSubmitted()
         timers.clear(index)
         mustLookAtSends = true
-        if session.waitsWithoutBackend { stopWaiting(index) }
+        if slot.pointee.session.waitsWithoutBackend { stopWaiting(index) }
+        // Of most that end nothing is armed any more.
+        if slot.pointee.session.isQuiet { closeFinish(index) } else { cancel(index, slot) }
+    }
+
+    private mutating func cancel(_ index: UInt32, _ slot: UnsafeMutablePointer<SessionSlot>) {
+        let generation = slot.pointee.generation
+        let session = slot.pointee.session
         if session.isConnectInFlight { ring.prepareCancel(OperationTag(.connect, slot: index, generation: generation)) }
         cancel(.downstream, of: session, index, generation)
         cancel(.upstream, of: session, index, generation)
@@ -56,6 +62,7 @@ extension Worker where Ring: ~Copyable {
         if slot.pointee.session.resetBy == .upstream, !slot.pointee.session.flow(from: .upstream).hasReceived {
             blameForReset(slot)
         }
+        leaveRecord(index, slot)
         ring.close(slot.pointee.downstream, reset: slot.pointee.closesDownstreamByReset)
         closeUpstream(slot, reset: slot.pointee.closesUpstreamByReset)
         hasFreedDescriptor = true
@@ -79,12 +86,15 @@ extension Worker where Ring: ~Copyable {
     /// Ends every session, as the drain deadline or a second signal does.
     mutating func cutSessions() {
         for index in 0..<sessions.touchedCount where sessions[index].pointee.isOccupied {
+            note(.cut, index)
             abort(index)
         }
     }
 
-    /// Ends a session whose time has come, and counts it where its timeouts are configured.
-    mutating func end(_ index: UInt32, _ reason: EndReason) {
+    /// Ends a session whose time has come, by its `side` where that is one's fault, and counts it where its timeouts are
+    /// configured.
+    mutating func end(_ index: UInt32, _ reason: EndReason, of side: Side = .downstream) {
+        note(TerminationReason(reason, isBackends: side == .upstream), index)
         let slot = sessions[index]
         slot.pointee.serviceCounters.pointee.countEnd(reason)
         slot.pointee.backendCounters?.pointee.countEnd(reason)

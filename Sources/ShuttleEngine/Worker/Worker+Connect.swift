@@ -45,6 +45,8 @@ extension Worker where Ring: ~Copyable {
         slot.pointee.backend = backend
         slot.pointee.backendCounters = backend.pointee.counters.block(of: self.index)
         slot.pointee.tried.insert(backend.pointee.identifier)
+        slot.pointee.facts.pointee.backend = backend.pointee.identifier
+        slot.pointee.facts.pointee.connectStartedAt = turnTime
         slot.pointee.sourcesTried = 0
         openUpstream(index, slot, to: backend)
     }
@@ -105,6 +107,7 @@ extension Worker where Ring: ~Copyable {
             guard conveyAddresses(index, slot) else { return touch(index) }
             slot.pointee.session.connected()
             slot.pointee.isCountedAsEstablished = true
+            slot.pointee.facts.pointee.connectedAt = turnTime
             slot.pointee.backendCounters?.pointee.connections.addAsOnlyWriter(1)
             slot.pointee.downstreamClock = IdleClock(now: now)
             slot.pointee.upstreamClock = IdleClock(now: now)
@@ -214,11 +217,12 @@ extension Worker where Ring: ~Copyable {
         }
         // Besides the failed connects: a client for whom no backend was usable.
         slot.pointee.serviceCounters.pointee.errors.addAsOnlyWriter(1)
-        closeStart(index, resetDownstream: false, resetUpstream: false)
+        closeStart(index, because: Self.reason(ofConnect: code))
     }
 
     /// A client whose connect has failed is sent to another backend, or to the same after a wait.
     func countFurtherTry(_ slot: UnsafeMutablePointer<SessionSlot>, at backend: UnsafeMutablePointer<BackendRecord>) {
+        slot.pointee.facts.pointee.retries &+= 1
         slot.pointee.serviceCounters.pointee.retried.addAsOnlyWriter(1)
         backend.pointee.counters.block(of: index).pointee.retried.addAsOnlyWriter(1)
     }

@@ -80,14 +80,18 @@ extension Worker where Ring: ~Copyable {
 
     @inline(never)
     mutating func cutDatagramSessions() {
-        for slot in 0..<datagrams.table.touchedCount where datagrams.table.isLive(slot) { endDatagramSession(slot) }
+        for slot in 0..<datagrams.table.touchedCount where datagrams.table.isLive(slot) {
+            endDatagramSession(slot, because: .cut)
+        }
     }
 
     /// One of the sessions that a sweep comes by: it ends with its listener, or in time with its backend's drain.
     @inline(never)
     mutating func sweepDatagramSession(_ slot: UInt32) {
         guard datagrams.table.isLive(slot) else { return }
-        guard datagrams.listener(datagrams.table.listener(of: slot)) != nil else { return endDatagramSession(slot) }
+        guard datagrams.listener(datagrams.table.listener(of: slot)) != nil else {
+            return endDatagramSession(slot, because: .serviceRemoved)
+        }
         let deadline = drainDeadlineOfDatagrams(slot)
         if deadline != .max { timers.bringForward(datagramTimer(slot), to: deadline) }
     }

@@ -59,16 +59,18 @@ extension Worker where Ring: ~Copyable {
         // Its address is configured no more: there is no way back.
         guard let listener = datagrams.listener(datagrams.table.listener(of: slot)) else {
             counters.pointee.dropped.addAsOnlyWriter(UInt64(batch.count))
-            return endDatagramSession(slot)
+            return endDatagramSession(slot, because: .serviceRemoved)
         }
         datagrams.table.touch(slot, now: now)
         session.pointee.responses &+= UInt32(truncatingIfNeeded: batch.count)
+        if session.pointee.facts.firstByteAt == 0 { session.pointee.facts.firstByteAt = turnTime }
         if isWithinBandwidth(batch, slot, from: .upstream),
             case .success(let bytes) = ring.sendToClient(
                 listener.pointee.socket, isIPv4: listener.pointee.isIPv4, batch,
                 along: datagrams.table.path(of: slot))
         {
             let count = batch.count(ofBytes: Int(bytes))
+            session.pointee.facts.receivedBytes &+= UInt64(bytes)
             session.pointee.serviceCounters.pointee.receivedBytes.addAsOnlyWriter(UInt64(bytes))
             session.pointee.backendCounters.pointee.receivedBytes.addAsOnlyWriter(UInt64(bytes))
             counters.pointee.received.addAsOnlyWriter(UInt64(count))
@@ -78,7 +80,7 @@ extension Worker where Ring: ~Copyable {
         }
         let rules = session.pointee.rules
         if rules.isComplete(requests: session.pointee.requests, responses: session.pointee.responses) {
-            endDatagramSession(slot)
+            endDatagramSession(slot, because: .answered)
         }
     }
 
@@ -92,7 +94,7 @@ extension Worker where Ring: ~Copyable {
         session.pointee.serviceCounters.pointee.errors.addAsOnlyWriter(1)
         session.pointee.backendCounters.pointee.errors.addAsOnlyWriter(1)
         blame(session.pointee.backend, of: session.pointee.service, for: Self.failure(code))
-        endDatagramSession(slot)
+        endDatagramSession(slot, because: .backendRefused)
     }
 
     // MARK: The end
@@ -100,11 +102,13 @@ extension Worker where Ring: ~Copyable {
     mutating func endDatagramSession(_ slot: UInt32, _ reason: EndReason) {
         datagrams[slot].pointee.serviceCounters.pointee.countEnd(reason)
         datagrams[slot].pointee.backendCounters.pointee.countEnd(reason)
-        endDatagramSession(slot)
+        let isIdle = reason == .idle
+        endDatagramSession(slot, because: isIdle ? .idle : TerminationReason(reason, isBackends: false))
     }
 
     /// The session is over for everybody who counts; its socket closes when its receive has been taken back.
-    mutating func endDatagramSession(_ slot: UInt32) {
+    mutating func endDatagramSession(_ slot: UInt32, because reason: TerminationReason) {
+        leaveDatagramRecord(slot, reason)
         let session = datagrams[slot]
         datagrams.table.end(slot)
         timers.clear(datagramTimer(slot))

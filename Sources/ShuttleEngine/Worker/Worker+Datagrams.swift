@@ -80,6 +80,7 @@ extension Worker where Ring: ~Copyable {
         case .success(let bytes):
             let count = batch.count(ofBytes: Int(bytes))
             session.pointee.requests &+= UInt32(truncatingIfNeeded: count)
+            session.pointee.facts.sentBytes &+= UInt64(bytes)
             session.pointee.serviceCounters.pointee.sentBytes.addAsOnlyWriter(UInt64(bytes))
             session.pointee.backendCounters.pointee.sentBytes.addAsOnlyWriter(UInt64(bytes))
             session.pointee.datagramCounters.pointee.sent.addAsOnlyWriter(UInt64(count))
@@ -141,7 +142,7 @@ extension Worker where Ring: ~Copyable {
     {
         let session = datagrams[slot]
         guard session.pointee.service == table.pointee.record else {
-            endDatagramSession(slot)
+            endDatagramSession(slot, because: .serviceRemoved)
             return .begins
         }
         session.pointee.epoch = view?.pointee.epoch ?? 0
@@ -157,13 +158,13 @@ extension Worker where Ring: ~Copyable {
         var tried = TriedBackends()
         tried.insert(backend.pointee.identifier)
         if case .reserved(let other) = table.chooseBackend(for: draw(path, table), excluding: tried) {
-            endDatagramSession(slot)
+            endDatagramSession(slot, because: .backendGone)
             return .moves(other)
         }
         // One that is down is better than none.
         if isConfigured { return .stays }
         session.pointee.serviceCounters.pointee.errors.addAsOnlyWriter(1)
-        endDatagramSession(slot)
+        endDatagramSession(slot, because: .backendGone)
         return .ends
     }
 
@@ -259,6 +260,7 @@ extension Worker where Ring: ~Copyable {
                 requests: 0,
                 responses: 0,
                 lifetimeDeadline: lifetimeDeadline,
+                facts: datagramFacts(slot, backend),
                 service: service,
                 serviceCounters: counters,
                 datagramCounters: service.pointee.datagrams.block(of: index),
@@ -313,7 +315,7 @@ extension Worker where Ring: ~Copyable {
         let session = datagrams[slot]
         session.pointee.datagramCounters.pointee.evicted.addAsOnlyWriter(1)
         if leavingPlace { session.pointee.service.pointee.occupy() }
-        endDatagramSession(slot)
+        endDatagramSession(slot, because: .evicted)
     }
 
     // MARK: The socket to the backend

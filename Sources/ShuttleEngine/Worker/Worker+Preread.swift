@@ -86,6 +86,7 @@ extension Worker where Ring: ~Copyable {
         // Whoever comes and goes without a word has only looked whether somebody is there.
         if slot.pointee.session.flow(from: .downstream).hasReceived {
             slot.pointee.serviceCounters.pointee.prereadFailures.addAsOnlyWriter(1)
+            note(.prereadFailed, index)
         }
         closeStart(index, resetDownstream: false, resetUpstream: false)
     }
@@ -93,7 +94,7 @@ extension Worker where Ring: ~Copyable {
     /// Its service was deleted.
     private mutating func orphaned(_ index: UInt32) {
         sessions[index].pointee.serviceCounters.pointee.errors.addAsOnlyWriter(1)
-        closeStart(index, resetDownstream: false, resetUpstream: false)
+        closeStart(index, because: .serviceRemoved)
     }
 
     private mutating func finishPreread(_ index: UInt32, _ table: UnsafePointer<ServiceTable>) {
@@ -132,7 +133,7 @@ extension Worker where Ring: ~Copyable {
             return touch(index)
         }
         slot.pointee.serviceCounters.pointee.prereadTimeouts.addAsOnlyWriter(1)
-        closeStart(index, resetDownstream: false, resetUpstream: false)
+        closeStart(index, because: .prereadTimeout)
     }
 
     // MARK: Who the client is

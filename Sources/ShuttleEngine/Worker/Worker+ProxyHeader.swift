@@ -24,6 +24,7 @@ extension Worker where Ring: ~Copyable {
                 // It has reset its connection. A header without its address would pass it off as this proxy.
                 slot.pointee.session.connectFailed()
                 slot.pointee.backendCounters?.pointee.connections.addAsOnlyWriter(1)
+                note(.clientReset, index)
                 closeStart(index, resetDownstream: false, resetUpstream: true)
                 return false
             }

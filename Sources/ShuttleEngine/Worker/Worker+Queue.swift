@@ -52,8 +52,9 @@ extension Worker where Ring: ~Copyable {
             if isReceiving { queuedReceivers -= 1 }
             slot.pointee.session.leftQueue()
             slot.pointee.serviceCounters.pointee.queueOverflows.addAsOnlyWriter(1)
-            return closeStart(index, resetDownstream: false, resetUpstream: false)
+            return closeStart(index, because: .queueFull)
         }
+        waitBegan(slot)
         slot.pointee.queuePosition = joined.position
         slot.pointee.serviceCounters.pointee.queued.addAsOnlyWriter(1)
         slot.pointee.standing = joined.standing
@@ -87,6 +88,7 @@ extension Worker where Ring: ~Copyable {
     /// Forgets a session's wait.
     private mutating func dequeued(_ index: UInt32) {
         let slot = sessions[index]
+        waitEnded(slot)
         if slot.pointee.session.isReceivingQueued { queuedReceivers -= 1 }
         slot.pointee.session.leftQueue()
         let (next, previous) = (slot.pointee.nextQueued, slot.pointee.previousQueued)
@@ -217,7 +219,7 @@ extension Worker where Ring: ~Copyable {
         guard slot.pointee.session.phase == .connecting else { return closeJoin(index) }
         // Its service was deleted.
         slot.pointee.serviceCounters.pointee.errors.addAsOnlyWriter(1)
-        closeStart(index, resetDownstream: false, resetUpstream: false)
+        closeStart(index, because: .serviceRemoved)
     }
 
     // MARK: Leaving
@@ -238,7 +240,7 @@ extension Worker where Ring: ~Copyable {
         else { return }
         slot.pointee.serviceCounters.pointee.queueTimeouts.addAsOnlyWriter(1)
         dequeued(index)
-        closeStart(index, resetDownstream: false, resetUpstream: false)
+        closeStart(index, because: .queueTimeout)
     }
 
     // MARK: Changes
@@ -259,7 +261,7 @@ extension Worker where Ring: ~Copyable {
             }
             guard known?.isGone == true, slot.pointee.session.phase == .connecting else { continue }
             slot.pointee.serviceCounters.pointee.errors.addAsOnlyWriter(1)
-            closeStart(index, resetDownstream: false, resetUpstream: false)
+            closeStart(index, because: .serviceRemoved)
         }
     }
 }

@@ -21,6 +21,7 @@ extension Worker where Ring: ~Copyable {
         let isReceiving = mayReceiveOneMoreWaiter
         if isReceiving { queuedReceivers += 1 }
         slot.pointee.session.delayed(isReceiving: isReceiving)
+        waitBegan(slot)
         slot.pointee.rateLimiter = limiter.pointee.identifier
         slot.pointee.service.pointee.delayed.wrappingAdd(1, ordering: .relaxed)
         slot.pointee.service.pointee.delays.wrappingAdd(1, ordering: .relaxed)
@@ -44,6 +45,7 @@ extension Worker where Ring: ~Copyable {
         let slot = sessions[index]
         if slot.pointee.session.isReceivingDelayed { queuedReceivers -= 1 }
         slot.pointee.session.leftDelay()
+        waitEnded(slot)
         slot.pointee.service.pointee.delayed.wrappingSubtract(1, ordering: .relaxed)
         let (next, previous) = (slot.pointee.nextQueued, slot.pointee.previousQueued)
         if previous == SessionTable.none {
@@ -65,7 +67,7 @@ extension Worker where Ring: ~Copyable {
         guard let table = currentTable(of: slot.pointee.service) else {
             // Its service was deleted.
             slot.pointee.serviceCounters.pointee.errors.addAsOnlyWriter(1)
-            return closeStart(index, resetDownstream: false, resetUpstream: false)
+            return closeStart(index, because: .serviceRemoved)
         }
         seat(index, table)
     }
@@ -93,7 +95,7 @@ extension Worker where Ring: ~Copyable {
                 timers.set(index, deadline: Self.milliseconds(due))
             case .isTooEarly:
                 service.pointee.refusedByRate.wrappingAdd(1, ordering: .relaxed)
-                closeStart(index, resetDownstream: false, resetUpstream: false)
+                closeStart(index, because: .rateLimited)
             }
         }
     }

@@ -30,6 +30,7 @@ extension Worker where Ring: ~Copyable {
                     slot.pointee.downstreamClock.received(now: now)
                 } else {
                     slot.pointee.upstreamClock.received(now: now)
+                    if slot.pointee.facts.pointee.firstByteAt == 0 { slot.pointee.facts.pointee.firstByteAt = turnTime }
                 }
                 if completion.hasMore { watchForEnd(index, slot) }
             } else {
@@ -72,6 +73,7 @@ extension Worker where Ring: ~Copyable {
             if isFalseEnd {
                 resetReceived(from: side, index)
             } else {
+                slot.pointee.facts.pointee.lastEnd = side
                 slot.pointee.session.endReceived(from: side)
                 if slot.pointee.session.isEnding { startEnding(index, slot) }
             }
@@ -81,19 +83,20 @@ extension Worker where Ring: ~Copyable {
         case ECANCELED, EINTR, EAGAIN:
             break
         default:
-            resetReceived(from: side, index)
+            resetReceived(from: side, index, code: code)
         }
     }
 
-    mutating func resetReceived(from side: Side, _ index: UInt32) {
-        noteReset(by: side, index)
+    mutating func resetReceived(from side: Side, _ index: UInt32, code: Int32 = ECONNRESET) {
+        noteReset(by: side, index, code: code)
         sessions[index].pointee.session.receiveFailed(from: side)
     }
 
     /// The first reset of a session counts, and starts the time in which the other side is to take what came before.
-    mutating func noteReset(by side: Side, _ index: UInt32) {
+    mutating func noteReset(by side: Side, _ index: UInt32, code: Int32) {
         let slot = sessions[index]
         guard slot.pointee.session.resetBy == nil, slot.pointee.session.phase == .established else { return }
+        slot.pointee.facts.pointee.isLost = Self.tellsOfLoss(code)
         if side == .upstream {
             slot.pointee.backendCounters?.pointee.errors.addAsOnlyWriter(1)
             slot.pointee.serviceCounters.pointee.errors.addAsOnlyWriter(1)
@@ -121,7 +124,7 @@ extension Worker where Ring: ~Copyable {
             switch -completion.result {
             case EINTR, EAGAIN, ECANCELED: break
             case let code:
-                noteReset(by: side, index)
+                noteReset(by: side, index, code: code)
                 slot.pointee.session.sendFailed(to: side, afterEnd: code == EPIPE)
             }
         }
@@ -132,9 +135,11 @@ extension Worker where Ring: ~Copyable {
     func countBytes(_ count: Int, to side: Side, _ slot: UnsafeMutablePointer<SessionSlot>) {
         let amount = UInt64(count)
         if side == .upstream {
+            slot.pointee.facts.pointee.sentBytes &+= amount
             slot.pointee.serviceCounters.pointee.sentBytes.addAsOnlyWriter(amount)
             slot.pointee.backendCounters?.pointee.sentBytes.addAsOnlyWriter(amount)
         } else {
+            slot.pointee.facts.pointee.receivedBytes &+= amount
             slot.pointee.serviceCounters.pointee.receivedBytes.addAsOnlyWriter(amount)
             slot.pointee.backendCounters?.pointee.receivedBytes.addAsOnlyWriter(amount)
         }

@@ -66,9 +66,9 @@ extension Worker where Ring: ~Copyable {
             // Nothing can mean the end, or urgent data in the way: a receive tells.
             giveBackPipe(slot, from: side)
             slot.pointee.session.withFlow(from: side) { $0.stopSplicing() }
-        case .failure:
+        case .failure(let error):
             giveBackPipe(slot, from: side)
-            resetReceived(from: side, index)
+            resetReceived(from: side, index, code: error.code)
         }
         return false
     }
@@ -109,7 +109,7 @@ extension Worker where Ring: ~Copyable {
                 slot.pointee.session.withFlow(from: side) { $0.spliceStepEnded() }
                 return false
             case .failure(let error):
-                noteReset(by: sink, index)
+                noteReset(by: sink, index, code: error.code)
                 slot.pointee.session.sendFailed(to: sink, afterEnd: error.code == EPIPE && !wasCutShort)
                 return false
             }

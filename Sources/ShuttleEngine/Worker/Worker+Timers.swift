@@ -71,7 +71,7 @@ extension Worker where Ring: ~Copyable {
         var next = min(keepaliveDue(slot), min(slot.pointee.lifetimeDeadline, drained))
         for side in [Side.downstream, .upstream] {
             let (nextLook, reason) = judge(side, slot)
-            if let reason { return end(index, reason) }
+            if let reason { return end(index, reason, of: side) }
             next = min(next, nextLook)
         }
         if next != .max { timers.set(index, deadline: next) }

@@ -26,7 +26,8 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
     var view: UnsafePointer<SnapshotView>?
     /// Milliseconds, read once per turn.
     var now: UInt64
-    private var turnStart: UInt64
+    /// Nanoseconds, read with it.
+    private(set) var turnTime: UInt64
     private var waits = WaitPolicy()
     var splicePolicy: SplicePolicy
     /// Spreads sessions over backends and their ends over time.
@@ -78,6 +79,8 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
     /// Something is due as soon as a send of this turn has completed.
     var mustLookAtSends = false
     var drainSweep = DrainSweep()
+    /// Where the connection comes from that is being taken in.
+    var acceptedAddress = RawAddress()
     /// Connects take their service's source addresses in turn.
     var sourceTurn: UInt32 = 0
     var isStopping = false
@@ -103,7 +106,7 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
         timers = TimerWheel(capacity: sessionCapacity + datagrams.table.capacity, now: now)
         self.datagrams = datagrams
         self.now = now
-        turnStart = time
+        turnTime = time
         self.splicePolicy = splicePolicy
         random = SplitMix(seed: time ^ UInt64(index) << 48)
     }
@@ -120,7 +123,7 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
             startConnects(takeConnecting())
             adopt()
         }
-        obeyCommands()
+        if link.pointee.commands.load(ordering: .acquiring) != 0 { obeyCommands() }
         if isFollowing { continueFollowing() }
         sendsAtOnce = 0
         // A turn that waits for many looks at its sends with them.
@@ -130,7 +133,8 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
         ring.replenish()
         resumeStarved()
         advanceDirty()
-        resumeAccepting()
+        if pausedListeners > 0 { resumeAccepting() }
+        hasFreedDescriptor = false
         wakeOthers()
         if isStopping && isIdle() { return false }
         let connecting = takeConnecting()
@@ -147,8 +151,12 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
         )
         let time = ring.nowNanoseconds()
         now = time / 1_000_000
-        waits.record(handleCompletions(), elapsed: time &- turnStart)
-        turnStart = time
+        let elapsed = time &- turnTime
+        turnTime = time
+        let count = handleCompletions()
+        link.pointee.turns.addAsOnlyWriter(1)
+        if count >= Ring.completionBatch, ring.hasOverflowed { link.pointee.completionOverflows.addAsOnlyWriter(1) }
+        waits.record(count, elapsed: elapsed)
         takeCalls()
         if lookAt <= now { look() }
         expireTimers()
@@ -180,9 +188,9 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
     /// are looked at with what comes next, and at the latest after this time, so that they count as sent.
     private static var sendsUnseenMilliseconds: UInt64 { 10 }
 
+    @inline(never)
     private mutating func obeyCommands() {
         let commands = link.pointee.commands.load(ordering: .acquiring)
-        guard commands != 0 else { return }
         if commands & WorkerLink.stopCommand != 0, !isStopping {
             isStopping = true
             letGoOfListeners()

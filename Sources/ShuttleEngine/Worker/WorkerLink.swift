@@ -30,12 +30,20 @@ struct WorkerLink: ~Copyable {
     let splicedBytes = Atomic<UInt64>(0)
     /// Times that accepting paused for want of descriptors or slots. Written by the worker.
     let acceptPauses = Atomic<UInt64>(0)
+    /// Rounds of the loop: waits for completions that have come to an end. Written by the worker.
+    let turns = Atomic<UInt64>(0)
+    /// Turns that found completions which had no place in the queue and waited in the kernel. Written by the worker.
+    let completionOverflows = Atomic<UInt64>(0)
     /// How long adopting a snapshot took. Written by the worker.
     let adoptions = DurationHistogram()
     /// Sockets of datagram sessions on all rings, until they are closed. In the first worker's link only; written by all.
     private let datagramSockets = Atomic<Int>(0)
+    /// Sessions that have ended. Written by the worker.
+    let records: SessionRecordBuffer
 
-    init(sessionCapacity: Int, waker: RingWaker) {
+    /// `records`: how many of the sessions that ended are remembered, of all or of those only that are to be logged.
+    init(sessionCapacity: Int, waker: RingWaker, recordCapacity: Int = 1024, keepsAllRecords: Bool = true) {
+        records = SessionRecordBuffer(capacity: recordCapacity, keepsAll: keepsAllRecords)
         calls = CallInbox(capacity: sessionCapacity)
         self.waker = waker
     }

@@ -7,6 +7,10 @@ import Synchronization
 final class WorkerThread {
     let link: UnsafeMutablePointer<WorkerLink>
     let waker: RingWaker
+    private let counts: RingCounts
+    /// Operations that the ring was given, and completions that it gave back, as of the last `foldCounts`.
+    private(set) var submissions: UInt64 = 0
+    private(set) var completions: UInt64 = 0
     private let context: UnsafeMutablePointer<Context>
     private var thread: NativeThread?
 
@@ -22,11 +26,15 @@ final class WorkerThread {
     }
 
     /// Takes over the ring; nothing runs until `start`.
-    init(ring: consuming LinuxRing, index: Int, sessionCapacity: Int) {
+    init(ring: consuming LinuxRing, index: Int, sessionCapacity: Int, recentSessions: Int) {
         waker = ring.waker
+        counts = ring.counts
         let splicePolicy = ring.canSplice ? SplicePolicy.standard : .never
         link = .allocate(capacity: 1)
-        link.initialize(to: WorkerLink(sessionCapacity: sessionCapacity, waker: waker))
+        link.initialize(
+            to: WorkerLink(
+                sessionCapacity: sessionCapacity, waker: waker, recordCapacity: max(1024, recentSessions),
+                keepsAllRecords: recentSessions > 0))
         context = .allocate(capacity: 1)
         context.initialize(
             to: Context(
@@ -72,9 +80,18 @@ final class WorkerThread {
         worker.shutdown()
     }
 
+    /// Adds what the ring has counted since. It counts in 32 bits, so this must not be forgotten for a thousand seconds.
+    func foldCounts() {
+        // Its memory goes with the thread.
+        guard thread != nil else { return }
+        submissions &+= UInt64(counts.submitted &- UInt32(truncatingIfNeeded: submissions))
+        completions &+= UInt64(counts.completed &- UInt32(truncatingIfNeeded: completions))
+    }
+
     /// Ends every session and the thread, and waits for it. Idempotent.
     func stop() {
         guard let thread else { return }
+        foldCounts()
         link.pointee.command(WorkerLink.stopCommand)
         // A ring whose completion queue is full cannot be woken, and has work that makes it look by itself.
         while !link.pointee.hasEnded.load(ordering: .acquiring), !waker.wake() { usleep(1000) }

@@ -61,6 +61,7 @@ extension ServiceConfiguration: NotedObject {
         "udp_max_sessions": "UDP sessions at a time; one more ends the one that has been idle for longest.",
         "udp_responses": "Datagrams of the backend after which a UDP session ends; 0 is any number.",
         "udp_requests": "Datagrams of a client after which its next one begins another session; 0 is any number.",
+        "access_log": "Which sessions the access log has when they have ended, and the kernel is asked about.",
         "check": "What a health check does once it has connected.",
         "backends": "In the order that balancing uses.",
     ]
@@ -106,6 +107,10 @@ extension RateLimitConfiguration: NotedObject {
         "per": "Whose connections share the rate.",
         "action": "What becomes of one that comes too early.",
     ]
+}
+
+extension AccessLogConfiguration: NotedObject {
+    static let notes = ["one_in": "One of so many sessions, drawn by chance; 1 is every session."]
 }
 
 extension BandwidthConfiguration: NotedObject {

@@ -16,7 +16,7 @@ import Testing
                 "max_lifetime", "max_lifetime_jitter", "keepalive", "user_timeout", "source_address",
                 "proxy_protocol_accept", "proxy_protocol_send", "preread_timeout", "preread_limit", "routes",
                 "socket_mode", "socket_owner", "socket_group", "drain_timeout",
-                "udp_idle_timeout", "udp_max_sessions", "udp_responses", "udp_requests", "check",
+                "udp_idle_timeout", "udp_max_sessions", "udp_responses", "udp_requests", "access_log", "check",
                 "backends",
             ]
         )

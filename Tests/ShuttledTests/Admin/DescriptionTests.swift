@@ -89,6 +89,7 @@ import Testing
         check(PassiveConfiguration.self)
         check(KeepaliveConfiguration.self)
         check(RateLimitConfiguration.self)
+        check(AccessLogConfiguration.self)
         check(BandwidthConfiguration.self)
         check(RouteConfiguration.self)
         check(CheckConfiguration.self)

@@ -228,7 +228,9 @@ final class FakeControl: AdminControl {
     /// Rings in which every number is another one.
     static let rings = [10, 20].map { first in
         RingStatistics(
-            index: first / 10 - 1, sessions: first + 1, starvations: UInt64(first + 2), acceptPauses: UInt64(first + 3),
+            index: first / 10 - 1, sessions: first + 1, turns: UInt64(first + 13), submissions: UInt64(first + 14),
+            completions: UInt64(first + 15), completionOverflows: UInt64(first + 16), starvations: UInt64(first + 2),
+            acceptPauses: UInt64(first + 3),
             staleCompletions: UInt64(first + 4), splicedBytes: UInt64(first + 5), adoptions: UInt64(first + 6),
             adoptionMicrosecondsP999: UInt64(first + 7), adoptionMicrosecondsMax: UInt64(first + 8),
             adoptionDurations: [9, 11].map { step in

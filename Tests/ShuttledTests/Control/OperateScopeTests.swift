@@ -37,6 +37,7 @@ import Testing
         (other.userTimeoutMilliseconds, other.drainTimeoutMilliseconds) = (9, 9)
         (other.sourceAddresses, other.allow, other.deny) = (["127.0.0.1"], ["10.0.0.0/8"], ["10.0.0.0/8"])
         other.rateLimit = RateLimitConfiguration()
+        other.accessLog = AccessLogConfiguration()
         other.bandwidth.uploadBytesPerSecond = 1024
         other.serviceBandwidth.uploadBytesPerSecond = 1024
         other.network = .udp

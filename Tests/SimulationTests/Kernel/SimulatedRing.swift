@@ -52,6 +52,8 @@ struct SimulatedRing: RingOperations, ~Copyable {
         core.prepareSend(socket, queue, waits: waits, tag)
     }
 
+    static let completionBatch = Int.max
+    var hasOverflowed: Bool { false }
     mutating func prepareCancel(_ target: OperationTag) { core.prepareCancel(target) }
 
     mutating func submitAndWait(deadlineMilliseconds: UInt64?, for batch: WaitBatch) {
@@ -95,6 +97,9 @@ struct SimulatedRing: RingOperations, ~Copyable {
     /// Wakers name rings by their indices.
     mutating func wake(_ waker: RingWaker) -> Bool { core.network.wakeRing(Int(waker.ring)) }
     func peerAddress(of socket: Int32) -> SocketAddress? { core.peerAddress(socket) }
+    func acceptedAddress(_ socket: Int32, by tag: OperationTag) -> RawAddress {
+        core.network.connection(at: socket).flatMap(\.address).map { RawAddress($0) } ?? RawAddress()
+    }
     func localAddress(of socket: Int32) -> SocketAddress? { core.localAddress(socket) }
     mutating func sendNow(_ socket: Int32, _ bytes: UnsafeRawBufferPointer, moreFollow: Bool) -> CallResult {
         core.sendNow(socket, bytes, moreFollow: moreFollow)
@@ -119,6 +124,13 @@ struct SimulatedRing: RingOperations, ~Copyable {
 
     func millisecondsSinceSent(_ socket: Int32) -> UInt64 {
         core.network.now - (core.network.tcpConnection(at: socket, "acknowledgements")?.lastAcknowledgement ?? 0)
+    }
+
+    func tcpInformation(_ socket: Int32) -> TCPInformation? {
+        core.network.tcpConnection(at: socket, "how it has fared").map { connection in
+            TCPInformation(
+                roundTripMicroseconds: UInt32(socket), retransmits: UInt32(clamping: connection.acknowledged))
+        }
     }
 
     func hasEnded(_ socket: Int32) -> Bool { core.network.connection(at: socket)?.hasEnded ?? true }

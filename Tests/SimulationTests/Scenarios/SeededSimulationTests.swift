@@ -163,6 +163,7 @@ import Testing
         var ejections = 0
         var hashed = 0
         var ramping = 0
+        var reasons: Set<TerminationReason> = []
 
         mutating func note(_ simulation: Simulation) {
             let ledger = simulation.network.ledger
@@ -173,6 +174,7 @@ import Testing
             full += simulation.choicesMet.full
             hashed += simulation.choicesMet.hashed
             ramping += simulation.choicesMet.ramping
+            reasons.formUnion(simulation.reasonsMet)
             atTheLimit += simulation.choicesMet.atTheLimit
             ejections += simulation.control.ejections
             severalRings += simulation.rings.count > 1 ? 1 : 0

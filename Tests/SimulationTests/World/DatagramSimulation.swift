@@ -56,7 +56,7 @@ final class DatagramSimulation {
     let network: SimulatedNetwork
     let datagrams: SimulatedDatagrams
     let rings: [RingCore]
-    private let links: UnsafeMutableBufferPointer<UnsafeMutablePointer<WorkerLink>>
+    let links: UnsafeMutableBufferPointer<UnsafeMutablePointer<WorkerLink>>
     private let workers: UnsafeMutableBufferPointer<Worker<SimulatedRing>>
     private var hasEnded: [Bool]
     /// Of the service that has the address, and of all that had it.
@@ -383,6 +383,7 @@ final class DatagramSimulation {
         if !links[0].pointee.takeDatagramDescriptor(below: 1) {
             network.violate(.leak, "descriptors are counted that no session has")
         }
+        checkRecords()
         if links.contains(where: { $0.pointee.sessions.load(ordering: .relaxed) != 0 }) {
             network.violate(.leak, "a ring counts sessions")
         }

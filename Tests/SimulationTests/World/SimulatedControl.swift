@@ -259,7 +259,7 @@ final class SimulatedControl {
     private func record(_ name: String) -> UnsafeMutablePointer<ServiceRecord> {
         if let found = serviceRecords.first(where: { $0.name == name }) { return found.record }
         let record = UnsafeMutablePointer<ServiceRecord>.allocate(capacity: 1)
-        record.initialize(to: ServiceRecord(workerCount: links.count))
+        record.initialize(to: ServiceRecord(identifier: UInt32(serviceRecords.count + 1), workerCount: links.count))
         serviceRecords.append((name, record))
         return record
     }

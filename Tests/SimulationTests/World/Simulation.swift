@@ -26,6 +26,10 @@ final class Simulation {
     /// Sessions that had to ask a unix socket again.
     var queuesFoundFull = 0
     private var hasEnded: [Bool]
+    /// Records looked at, by ring; the clients whose sessions have left one; and the reasons that came up.
+    var recordsSeen: [UInt64]
+    var recordedClients: Set<Int> = []
+    var reasonsMet: Set<TerminationReason> = []
     /// In the order of the plan's arrivals; nil where nobody listened.
     private(set) var clients: [SimulatedConnection?] = []
     private var arrivalsDone = 0
@@ -85,6 +89,7 @@ final class Simulation {
             }
         }
         hasEnded = rings.map { _ in false }
+        recordsSeen = rings.map { _ in 0 }
         control = SimulatedControl(
             network: network, rings: rings, links: Array(links), sessionCapacity: plan.sessionCapacity)
         network.mutant = plan.mutant
@@ -188,6 +193,7 @@ final class Simulation {
         }
         if !workers[index].turn() { hasEnded[index] = true }
         checkAfterTurn(index)
+        checkRecords(index)
         return true
     }
 

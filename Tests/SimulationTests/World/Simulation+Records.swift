@@ -1,0 +1,99 @@
+// Owns what must hold of the records that sessions leave: one each, with the client, the bytes and the reason that the
+// kernel has seen. Leaves to others: how records are kept (SessionRecordBuffer has tests of its own).
+
+@testable import ShuttleEngine
+
+extension Simulation {
+    /// After every turn of a worker: as many records as sessions have ended, each of them true.
+    func checkRecords(_ index: Int) {
+        var ended: UInt64 = 0
+        for slot in 0..<workers[index].sessions.touchedCount {
+            // The first session of a slot has generation 1, and each end makes another of it.
+            ended += UInt64(workers[index].sessions[slot].pointee.generation - 1)
+        }
+        let buffer = links[index]
+        let end = buffer.pointee.records.end
+        if end != ended {
+            return network.violate(.counters, "ring \(index): \(ended) sessions have ended and left \(end) records")
+        }
+        while recordsSeen[index] < end {
+            guard let record = buffer.pointee.records.record(at: recordsSeen[index]) else {
+                return network.violate(.counters, "ring \(index): record \(recordsSeen[index]) cannot be read")
+            }
+            recordsSeen[index] += 1
+            check(record, of: rings[index])
+        }
+    }
+
+    private func check(_ record: SessionRecord, of ring: RingCore) {
+        let place =
+            "ring \(ring.index): a record with \(record.reason.name) of \(record.client?.description ?? "nobody") "
+        guard let client = takeClient(of: record) else {
+            return network.violate(
+                .counters,
+                place + "and \(record.sentBytes) and \(record.receivedBytes) bytes, backend \(record.backend), connect "
+                    + "\(record.connectDuration.map(String.init) ?? "none") belongs to no client")
+        }
+        reasonsMet.insert(record.reason)
+        // The clock is read once for each turn.
+        if record.endedAt / 1_000_000 > network.now || record.startedAt < 1_000_000_000 {
+            network.violate(.counters, place + "began at \(record.startedAt) and took \(record.duration)")
+        }
+        if let fault = fault(in: record.reason, client, client.session, ring) {
+            network.violate(.counters, place + "where \(fault)")
+        }
+    }
+
+    /// The client whose session left the record, which no other record is of.
+    private func takeClient(of record: SessionRecord) -> SimulatedConnection? {
+        let index = network.connections.firstIndex { client in
+            client.isClient && client.acceptedAt > 0 && !recordedClients.contains(client.key)
+                && isTrue(record, of: client)
+        }
+        guard let index else { return nil }
+        recordedClients.insert(network.connections[index].key)
+        return network.connections[index]
+    }
+
+    /// Whether the network has seen of a client what the record says. Those on unix sockets, and those of whom a header has
+    /// told, have no address of their own; the address of any other is one client's alone.
+    private func isTrue(_ record: SessionRecord, of client: SimulatedConnection) -> Bool {
+        let addresses = [client.isUnix ? nil : RawAddress(client.address).address, client.conveyed?.source]
+        guard addresses.contains(record.client) else { return false }
+        let upstream = client.session.flatMap { $0.isEstablished ? $0.upstream : nil }
+        guard let upstream else {
+            return record.connectDuration == nil && record.sentBytes == 0 && record.receivedBytes == 0
+        }
+        // A connect may succeed while its session is being closed: that need not be known.
+        if record.connectDuration == nil { return !upstream.wasUsed }
+        let backend = control.backends.first { $0.record.pointee.identifier == record.backend }
+        return backend?.port == upstream.port
+            && record.sentBytes == UInt64(upstream.accepted + upstream.prefaceAccepted)
+            && record.receivedBytes == UInt64(client.accepted)
+            && (record.firstByteDuration != nil) == (upstream.readByProxy > 0)
+    }
+
+    /// Why the reason cannot be true; nil where it may be.
+    private func fault(
+        in reason: TerminationReason, _ client: SimulatedConnection, _ session: SimulatedSession?, _ ring: RingCore
+    ) -> String? {
+        let upstream = session?.upstream
+        let isEstablished = session?.isEstablished ?? false
+        switch reason {
+        case .clientClosed: return client.hasPeerFinished ? nil : "the client has not ended"
+        case .clientReset: return client.hasPeerReset ? nil : "the client has not reset"
+        case .backendClosed: return upstream?.hasPeerFinished ?? false ? nil : "the backend has not ended"
+        case .backendReset: return upstream?.hasPeerReset ?? false ? nil : "the backend has not reset"
+        case .connectRefused, .connectTimeout, .connectUnreachable, .connectFailed:
+            return isEstablished ? "a backend was reached" : nil
+        case .noBackend, .serviceFull, .queueFull, .queueTimeout, .clientLimit, .denied, .rateLimited, .maintenance,
+            .prereadFailed, .prereadTimeout, .serviceRemoved:
+            return isEstablished ? "a backend was reached" : nil
+        case .clientIdle, .backendIdle, .halfCloseTimeout, .maxLifetime, .drained:
+            return session.map { $0.couldAbort || network.ledger.mayAbort($0) } ?? false ? nil : "its time had not come"
+        case .cut: return ring.isCut ? nil : "nothing was cut"
+        case .clientLost, .backendLost, .idle, .backendRefused, .evicted, .answered, .backendGone:
+            return "nothing of the kind happens here"
+        }
+    }
+}
