@@ -100,6 +100,16 @@ struct Options: ParsableCommand {
     var rings: Int?
 
     @Option(
+        name: [.customLong("recent", withSingleDash: true), .long],
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Sessions that each ring remembers when they have ended, 128 bytes each, for /v1/recent; 0 for none.",
+            valueName: "count"
+        )
+    )
+    var recent: Int = 1000
+
+    @Option(
         name: [.customLong("log-level", withSingleDash: true), .long],
         help: ArgumentHelp(
             "Least severe lines to log: \(Options.list(Log.levels.map(\.rawValue))). (default: info)",
@@ -183,6 +193,10 @@ struct Options: ParsableCommand {
         }
         if let rings, !Engine.Options.ringCounts.contains(rings) {
             throw ValidationError("-rings is \(rings); it must be \(Options.range(Engine.Options.ringCounts))")
+        }
+        if !Engine.Options.recentSessionCounts.contains(recent) {
+            throw ValidationError(
+                "-recent is \(recent); it must be \(Options.range(Engine.Options.recentSessionCounts))")
         }
         if !ConfigurationRanges.timeoutMilliseconds.contains(drainTimeout) {
             throw ValidationError(

@@ -158,7 +158,9 @@ struct Startup {
     private func startControl(store: StateStore?) throws -> (ControlPlane, capacity: Int) {
         let engine: Engine
         do throws(EngineUnavailable) {
-            engine = try Engine(options: Engine.Options(ringCount: options.rings ?? Engine.usableCPUs()))
+            engine = try Engine(
+                options: Engine.Options(
+                    ringCount: options.rings ?? Engine.usableCPUs(), recentSessionsPerRing: options.recent))
         } catch {
             throw StartFailure(.engineUnavailable, error.description)
         }

@@ -13,7 +13,7 @@ swift_version_min=6.2
 liburing_version_min=2.3
 
 run_packages=(git liburing-dev)
-test_packages=(curl openssl python3 python3-pytest python3-pytest-xdist python3-jsonschema python3-venv nginx-light libnginx-mod-stream haproxy redis-server dnsmasq-base dnsdist
+test_packages=(curl openssl python3 python3-pytest python3-pytest-xdist python3-jsonschema python3-venv nginx-light libnginx-mod-stream haproxy redis-server dnsmasq-base dnsdist prometheus
     strace iproute2 shellcheck binutils valgrind chromium chromium-driver
     fonts-dejavu-core python3-selenium)
 perf_packages=(haproxy nginx-light libnginx-mod-stream iproute2 iperf3 wrk python3 python3-matplotlib)

@@ -35,6 +35,10 @@ protocol AdminControl: Sendable {
     func statistics() async -> LiveStatistics
     /// In the order of the rings.
     func ringStatistics() async -> [RingStatistics]
+    /// The newest sessions that have ended; nil where none are remembered.
+    func recentSessions(_ query: RecentSessionsQuery) async -> RecentSessions?
+    /// Everything that is counted.
+    func metrics(_ bounds: DistributionBounds) async -> MetricsReading
     func readiness() async -> Readiness
     /// Comes back when what is waited for has come about, or why it did not.
     func wait(for wait: ServiceWait, timeout: TimeAmount, presence: ClientPresence) async -> ServiceWait.Outcome

@@ -116,6 +116,10 @@ struct AdminResponder: Sendable {
             return await StatisticsResource(control: control).get()
         case .rings:
             return await RingsResource(control: control).get()
+        case .recentSessions:
+            return try await RecentSessionsResource(control: control).get(admitted)
+        case .metrics:
+            return try await MetricsResource(control: control).get(admitted)
         case .configuration:
             let resource = ConfigurationResource(control: control)
             return isRead(request) ? try await resource.get(admitted) : try await resource.put(admitted)

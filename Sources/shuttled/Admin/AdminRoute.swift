@@ -23,6 +23,10 @@ enum AdminRoute: Equatable, Sendable {
     case description
     /// `/v1/rings`: what each ring has done.
     case rings
+    /// `/v1/recent`: the sessions that have ended last.
+    case recentSessions
+    /// `/metrics`: everything that is counted, for Prometheus.
+    case metrics
     /// `/v1/history`: the changes that were made.
     case history
     /// `/v1/history/{id}`: one of them.
@@ -54,7 +58,7 @@ enum AdminRoute: Equatable, Sendable {
         switch self {
         case .root, .dashboard, .dashboardPart, .whoami, .statistics, .health,
             .description, .rings, .serviceConfiguration, .backendConfiguration, .serviceWait,
-            .events, .history, .historyEntry, .confirmations:
+            .events, .history, .historyEntry, .confirmations, .recentSessions, .metrics:
             return [.get, .head]
         case .confirmation: return [.get, .head, .post, .delete]
         case .historyRestore: return [.post]
@@ -111,6 +115,8 @@ enum AdminRoute: Equatable, Sendable {
             case ["v1", "whoami"]: route = .whoami
             case ["openapi.json"]: route = .description
             case ["v1", "rings"]: route = .rings
+            case ["v1", "recent"]: route = .recentSessions
+            case ["metrics"]: route = .metrics
             case ["v1", "events"]: route = .events
             case ["v1", "history"]: route = .history
             case ["v1", "history", segments.last]: route = .historyEntry(segments[2])

@@ -45,6 +45,10 @@ enum StatisticsEncoder {
         writer.object { writer in
             writer.member("ring", ring.index)
             writer.member("sessions", ring.sessions)
+            writer.member("turns", ring.turns)
+            writer.member("submissions", ring.submissions)
+            writer.member("completions", ring.completions)
+            writer.member("completion_overflows", ring.completionOverflows)
             writer.member("starvations", ring.starvations)
             writer.member("accept_pauses", ring.acceptPauses)
             writer.member("stale_completions", ring.staleCompletions)

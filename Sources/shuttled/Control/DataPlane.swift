@@ -25,6 +25,12 @@ protocol DataPlane: AnyObject {
     func recordCheck(service: String, backend: String, result: CheckResult)
     func statistics() -> [ServiceStatistics]
     func ringStatistics() -> [RingStatistics]
+    /// Sessions that each ring remembers when they have ended; 0 for none.
+    var recentSessionsPerRing: Int { get }
+    /// The newest that have ended, the newest first.
+    func recentSessions(limit: Int, where isWanted: (FinishedSession) -> Bool) -> [FinishedSession]
+    /// How long the sessions of each service took, in the order of `statistics`.
+    func sessionDistributions(_ bounds: DistributionBounds) -> [SessionDistributions?]
     /// Closes every listener; `progress` says when it is done.
     func stopAccepting() -> Epoch
     func cutSessions()
@@ -75,6 +81,13 @@ final class EngineDataPlane: DataPlane {
     func judgeTraffic(at milliseconds: UInt64) -> [EjectionChange] { engine.judgeTraffic(at: milliseconds) }
     func statistics() -> [ServiceStatistics] { engine.statistics() }
     func ringStatistics() -> [RingStatistics] { engine.ringStatistics() }
+    var recentSessionsPerRing: Int { engine.recentSessionsPerRing }
+    func recentSessions(limit: Int, where isWanted: (FinishedSession) -> Bool) -> [FinishedSession] {
+        engine.recentSessions(limit: limit, where: isWanted)
+    }
+    func sessionDistributions(_ bounds: DistributionBounds) -> [SessionDistributions?] {
+        engine.sessionDistributions(bounds)
+    }
     func stopAccepting() -> Epoch { engine.stopAccepting() }
     func cutSessions() { engine.cutSessions() }
     func stop() { engine.stop() }

@@ -166,6 +166,30 @@ enum APIDescription {
                     "limit", ["type": "integer", "minimum": 1, "maximum": 1000, "default": 50], "Length of the page.",
                     10)
             ),
+            (
+                "OfService",
+                query("service", ConfigurationSchemas.reference("ServiceName"), "Only of this service.", "web")
+            ),
+            (
+                "SessionsOfBackend",
+                query(
+                    "backend", ConfigurationSchemas.reference("BackendName"), "Only of backends of this name.", "one")
+            ),
+            (
+                "Reason",
+                [
+                    "name": "reason", "in": "query", "description": "Only those that ended for one of these reasons.",
+                    "style": "form", "explode": false,
+                    "schema": ["type": "array", "items": AnswerSchemas.terminationReason, "minItems": 1],
+                    "example": ["backend_reset", "connect_timeout"],
+                ]
+            ),
+            (
+                "RecentLimit",
+                query(
+                    "limit", ["type": "integer", "minimum": 1, "maximum": 10_000, "default": 100],
+                    "How many at most.", 10)
+            ),
             ("Verbose", query("verbose", ["type": "string"], "Given, with whatever value: every check.", "1")),
         ]
     }

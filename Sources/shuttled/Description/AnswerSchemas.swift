@@ -17,6 +17,7 @@ enum AnswerSchemas {
                 object(["pending": ["type": "array", "items": reference("PendingChange"), "maxItems": 1]])
             ),
             ("WaitOutcome", waitOutcome), ("Rings", list(of: ring)), ("Whoami", whoami),
+            ("RecentSessions", recentSessions),
         ]
     }
 
@@ -119,7 +120,9 @@ enum AnswerSchemas {
     )
 
     private static let ring = object([
-        "ring": count, "sessions": count, "starvations": count, "accept_pauses": count, "stale_completions": count,
+        "ring": count, "sessions": count, "turns": noted(count, "Rounds of its loop."),
+        "submissions": count, "completions": count, "completion_overflows": count, "starvations": count,
+        "accept_pauses": count, "stale_completions": count,
         "spliced_bytes": count, "adoptions": noted(count, "Configurations that it has taken up."),
         "adoption_microseconds_p999": count, "adoption_microseconds_max": count,
         "adoption_durations": noted(
@@ -127,6 +130,34 @@ enum AnswerSchemas {
             "How many took longer than the one before says, and at most so long."
         ),
     ])
+
+    private static func orNull(_ schema: JSONNode) -> JSONNode { ["anyOf": [schema, ["type": "null"]]] }
+
+    private static let tcpInformation = object(["rtt_microseconds": count, "retransmits": count])
+
+    private static let recentSessions = object([
+        "remembered_per_ring": count,
+        "sessions": list(
+            of: object(
+                [
+                    "started": time, "ended": time, "service": text, "backend": orNull(text),
+                    "backend_address": orNull(text),
+                    "client": noted(orNull(text), "As a PROXY header has told where one is accepted."),
+                    "network": ["type": "string", "enum": ["tcp", "udp"]], "ring": count,
+                    "reason": noted(terminationReason, "Why it ended, and by whose doing."), "retries": count,
+                    "sent": noted(count, "Bytes to the backend."), "received": noted(count, "Bytes to the client."),
+                    "duration_microseconds": count, "connect_microseconds": orNull(count),
+                    "first_byte_microseconds": orNull(count),
+                    "wait_microseconds": noted(count, "In the queue, or for the rate limit."),
+                ],
+                optional: ["client_tcp": tcpInformation, "backend_tcp": tcpInformation]
+            )
+        ),
+    ])
+
+    static let terminationReason: JSONNode = [
+        "type": "string", "enum": .texts(TerminationReason.allCases.map(\.name)),
+    ]
 
     // MARK: Changes
 

@@ -267,6 +267,28 @@ enum DescribedPaths {
             template: "/v1/rings",
             operations: [get("getRings", "statistics", "What each ring has done", "Rings")]
         ),
+        DescribedPath(
+            template: "/v1/recent",
+            operations: [
+                get(
+                    "getRecentSessions", "statistics", "The sessions that have ended last, newest first",
+                    "RecentSessions", parameters: ["OfService", "SessionsOfBackend", "Reason", "RecentLimit"],
+                    problems: [404])
+            ]
+        ),
+        DescribedPath(
+            template: "/metrics",
+            operations: [
+                Operation(
+                    method: "get", id: "getMetrics", tag: "statistics",
+                    summary: "Everything that is counted, for Prometheus",
+                    answers: [
+                        .init(
+                            status: 200, description: "The text exposition format, version 0.0.4.",
+                            content: ("text/plain", ["type": "string"]))
+                    ])
+            ]
+        ),
     ]
 
     // MARK: Changes that were made

@@ -188,6 +188,10 @@ import Testing
               {
                 "ring": 0,
                 "sessions": 11,
+                "turns": 23,
+                "submissions": 24,
+                "completions": 25,
+                "completion_overflows": 26,
                 "starvations": 12,
                 "accept_pauses": 13,
                 "stale_completions": 14,
@@ -209,6 +213,10 @@ import Testing
               {
                 "ring": 1,
                 "sessions": 21,
+                "turns": 33,
+                "submissions": 34,
+                "completions": 35,
+                "completion_overflows": 36,
                 "starvations": 22,
                 "accept_pauses": 23,
                 "stale_completions": 24,

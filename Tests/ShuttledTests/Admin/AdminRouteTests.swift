@@ -30,7 +30,8 @@ import Testing
             ("/v1/confirm", .confirmations), ("/v1/confirm/7", .confirmation("7")),
             ("/dashboard", .dashboard), ("/dashboard/main.js", .dashboardPart("main.js")),
             ("/dashboard/x", .dashboardPart("x")), ("/v1/whoami", .whoami), ("/whoami", .service("whoami")),
-            ("/v1/rings", .rings), ("/v1/%72ings", .rings), ("/web/rings", .backend(service: "web", name: "rings")),
+            ("/metrics", .metrics), ("/v1/recent", .recentSessions), ("/v1/rings", .rings), ("/v1/%72ings", .rings),
+            ("/web/rings", .backend(service: "web", name: "rings")),
             ("/v1/events", .events), ("/v1/services/web/wait", .serviceWait("web")),
             ("/v1/services/wait", .serviceConfiguration("wait")),
             ("/rings", .service("rings")), ("/v1%2Frings", .service("v1/rings")),
@@ -46,9 +47,10 @@ import Testing
     }
 
     @Test(arguments: [
-        "//", "/web/", "/web//one", "//web", "/config/", "/config/x", "/_stats/x", "/livez/x", "/metrics", "/v1",
+        "//", "/web/", "/web//one", "//web", "/config/", "/config/x", "/_stats/x", "/livez/x", "/metrics/", "/v1",
         "/v1/services", "/v1/events/1", "/v1/services/web/wait/", "/v1/services/web/wait/x", "/v1/rings/",
-        "/v1/rings/0", "/v1/Rings", "/v1/history/", "/v1/history/1/undo", "/v1/history/1/restore/x",
+        "/v1/rings/0", "/v1/Rings", "/v1/recent/", "/v1/recent/1", "/v1/history/", "/v1/history/1/undo",
+        "/v1/history/1/restore/x",
         "/v1/config", "/v1//rings", "/V1/rings/0",
         "/dashboard/", "/dashboard/a/b", "/v1/whoami/x",
         "/openapi.json/x", "/v1/confirm/", "/v1/confirm/1/x", "/metrics/x", "/a/b/c", "/.", "/..",

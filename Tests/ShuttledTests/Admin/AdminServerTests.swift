@@ -65,7 +65,7 @@ import Testing
                 ("/nobody", "unknown-service", "nobody"), ("/nobody/x", "unknown-service", "nobody"),
                 ("/web/nobody", "unknown-backend", "nobody"), ("/web/", "not-found", "slash"),
                 ("/a/b/c", "not-found", "3"),
-                ("/metrics", "not-found", "metrics"), ("/v1/nothing", "not-found", "v1"),
+                ("/metrics/x", "not-found", "metrics"), ("/v1/nothing", "not-found", "v1"),
             ] {
                 for method in path.hasPrefix("/web/n") || path.hasPrefix("/n")
                     ? ["GET", "DELETE"] : ["GET", "DELETE", "PUT"]

@@ -25,6 +25,8 @@ import Testing
         case .health(let probe): "/\(probe.rawValue)"
         case .description: "/openapi.json"
         case .rings: "/v1/rings"
+        case .recentSessions: "/v1/recent"
+        case .metrics: "/metrics"
         case .history: "/v1/history"
         case .historyEntry: "/v1/history/{id}"
         case .historyRestore: "/v1/history/{id}/restore"
@@ -55,7 +57,7 @@ import Testing
                 #expect(route.methods.contains(.head), "\(path.template)")
             }
         }
-        #expect(found.count == 23 - 1, "one for each case of the switch above, three for health")
+        #expect(found.count == 25 - 1, "one for each case of the switch above, three for health")
     }
 
     @Test func operationsHaveNamesOfTheirOwn() {

@@ -25,6 +25,7 @@ final class FakeControl: AdminControl {
         var waitEnds: [ClientPresence.End] = []
         var pending: PendingChange?
         var pendingEnd: ConfirmationKeeper.End?
+        var remembersSessions = true
     }
     private let state: Mutex<State>
     let loop: any EventLoop
@@ -43,6 +44,7 @@ final class FakeControl: AdminControl {
     func setReadiness(_ readiness: shuttled.Readiness) { state.withLock { $0.readiness = readiness } }
     func setGate(_ gate: EventLoopFuture<Void>?) { state.withLock { $0.gate = gate } }
     func setWaitOutcome(_ outcome: ServiceWait.Outcome?) { state.withLock { $0.waitOutcome = outcome } }
+    func forgetSessions() { state.withLock { $0.remembersSessions = false } }
     func setPending(_ pending: PendingChange?) { state.withLock { $0.pending = pending } }
     var waits: [(wait: ServiceWait, timeout: TimeAmount)] { state.withLock { $0.waits } }
     var waitEnds: [ClientPresence.End] { state.withLock { $0.waitEnds } }
@@ -170,6 +172,21 @@ final class FakeControl: AdminControl {
     func ringStatistics() async -> [RingStatistics] {
         noteThread()
         return FakeControl.rings
+    }
+
+    func recentSessions(_ query: RecentSessionsQuery) async -> RecentSessions? {
+        noteThread()
+        guard let recent = FakeControl.recent(state.withLock { $0.remembersSessions }) else { return nil }
+        var wanted = recent
+        wanted.sessions = Array(recent.sessions.filter(query.isWanted).prefix(query.limit))
+        return wanted
+    }
+
+    func metrics(_ bounds: DistributionBounds) async -> MetricsReading {
+        noteThread()
+        return MetricsReading(
+            services: await statistics().services, distributions: state.withLock { $0.services.map { _ in nil } },
+            rings: FakeControl.rings)
     }
 
     func readiness() async -> shuttled.Readiness { state.withLock { $0.readiness } }

@@ -147,6 +147,11 @@ final class FakeDataPlane: DataPlane, Sendable {
         }
     }
     func ringStatistics() -> [RingStatistics] { [] }
+    let recentSessionsPerRing = 0
+    func recentSessions(limit: Int, where isWanted: (FinishedSession) -> Bool) -> [FinishedSession] { [] }
+    func sessionDistributions(_ bounds: DistributionBounds) -> [SessionDistributions?] {
+        state.withLock { $0.live.map { _ in nil } }
+    }
 
     func stopAccepting() -> Epoch {
         state.withLock {
