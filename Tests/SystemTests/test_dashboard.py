@@ -154,6 +154,34 @@ def test_traffic_appears_by_itself(stage: Stage) -> None:
     browser.check()
 
 
+def test_limits_are_seen_while_they_hold(stage: Stage) -> None:
+    web = two_backends(stage, max_connections=1, queue_limit=1)
+    browser = live(looking(stage, stage.shuttled([web])))
+    browser.wait_text("Queue 0 / 1", ".service .figures")
+    inside = stage.connect(web["address"])
+    inside.sendall(b"x")
+    read_exactly(inside, 1)
+    waiting = stage.connect(web["address"])
+    browser.wait_text("queue web 1 client waits for a place", ".troubles")
+    browser.wait_text("Queue 1 / 1", ".service .figures")
+    turned_away = 0
+
+    def is_told() -> bool:
+        nonlocal turned_away
+        with stage.connect(web["address"]) as connection:
+            assert connection.recv(1) == b""
+        turned_away += 1
+        return "turns away web" in browser.text(".troubles")
+
+    browser.wait(is_told, "it is told that clients are turned away")
+    browser.wait_text(f"turned away queue full: {turned_away}", ".notes")
+    browser.wait_text(f"Turned away {turned_away}", ".service .figures")
+    inside.close()
+    waiting.close()
+    browser.wait(lambda: not browser.seen(".troubles"), "it is over")
+    browser.check()
+
+
 def test_services_are_filtered_closed_and_ordered(stage: Stage) -> None:
     shuttled = stage.shuttled(troubled(stage))
     browser = live(looking(stage, shuttled))

@@ -2,6 +2,8 @@
 // minutes, and what state a service or backend is in.
 // Leaves to others: asking (main.js), showing.
 
+import { plural, rate } from "./format.js";
+
 /** Points of a course, one for each look. */
 export const POINTS = 120;
 
@@ -64,6 +66,8 @@ export class Model {
         statistics, rates: rates(known, statistics, seconds), backends: new Map(),
         course: before?.course ?? new Course(60),
       };
+      const turnedAway = known ? refusals(statistics) - refusals(known) : 0;
+      entry.rates.refused = turnedAway > 0 && seconds > 0 ? turnedAway / seconds : 0;
       for (const backend of statistics.backends) {
         const earlier = before?.backends.get(backend.name)?.statistics;
         entry.backends.set(backend.name, { statistics: backend, rates: rates(earlier, backend, seconds) });
@@ -155,6 +159,15 @@ export function serviceState(service) {
   const worst = Math.max(...states.map((state) => state.rank));
   if (worst >= 2) return { tone: "warn", symbol: "▲", label: share, rank: 2, reason: "" };
   return { tone: usable < states.length ? "neutral" : "ok", symbol: "▲", label: share, rank: worst, reason: "" };
+}
+
+/** What a service has to do with its limits just now; null where it has nothing. */
+export function limitState({ statistics, rates }) {
+  if (rates.refused > 0) return { tone: "warn", symbol: "▌", label: "turns away", rank: 2, reason: `${rate(rates.refused)} of its clients` };
+  if (statistics.queued > 0) {
+    return { tone: "warn", symbol: "▌", label: "queue", rank: 2, reason: `${plural(statistics.queued, "client waits", "clients wait")} for a place` };
+  }
+  return null;
 }
 
 /** Clients that a service has turned away, by the reason; those that there were. */

@@ -3,7 +3,7 @@
 
 import { badge, make, setAttribute, setBadge, setHidden, setText } from "./dom.js";
 import { byteRate, count, exact, plural, rate } from "./format.js";
-import { backendState, serviceState } from "./model.js";
+import { backendState, limitState, serviceState } from "./model.js";
 import { Sparkline } from "./sparkline.js";
 
 const TROUBLES_MAX = 8;
@@ -67,8 +67,11 @@ export class Overview {
     const states = new Map();
     const troubles = [];
     let backends = 0;
-    for (const [name, { statistics }] of this.model.services) {
+    for (const [name, entry] of this.model.services) {
+      const { statistics } = entry;
       const state = serviceState(statistics);
+      const limit = limitState(entry);
+      if (limit) troubles.push({ rank: limit.rank, name, backend: null, state: limit });
       if (state.rank >= 3 || state.label === "maintenance") troubles.push({ rank: state.rank + 0.5, name, backend: null, state });
       for (const backend of statistics.backends) {
         backends += 1;

@@ -217,6 +217,7 @@ class Figures {
     set("errors", count(service.errors), service.errors === 0);
     setAttribute(this.values.queue.parentNode, "data-alarm", service.queued > 0 ? "" : null);
     setAttribute(this.values.errors.parentNode, "data-alarm", rates.errors > 0 ? "" : null);
+    setAttribute(this.values.refused.parentNode, "data-alarm", rates.refused > 0 ? "" : null);
     this.line.courses[0] = course;
     this.line.update();
   }

@@ -3,7 +3,7 @@
 
 import { make, setHidden, setText } from "./dom.js";
 import { plural } from "./format.js";
-import { backendState, refusals, serviceState } from "./model.js";
+import { backendState, limitState, refusals, serviceState } from "./model.js";
 import { ServiceCard } from "./service-card.js";
 
 const FILTER = "shuttle-filter";
@@ -135,7 +135,7 @@ export class Services {
     let before = null;
     for (const entry of entries) {
       const card = this.cards.get(entry.statistics.name);
-      const isFound = this.matchesWords(entry, words) && (!this.problems.checked || isProblem(entry.statistics));
+      const isFound = this.matchesWords(entry, words) && (!this.problems.checked || isProblem(entry));
       found += isFound ? 1 : 0;
       setHidden(card.node, !isFound);
       const place = before ? before.nextSibling : this.list.firstChild;
@@ -172,6 +172,7 @@ export class Services {
   }
 }
 
-function isProblem(service) {
-  return serviceState(service).rank >= 1 || service.queued > 0 || service.backends.some((backend) => backendState(backend, service).rank >= 1);
+function isProblem(entry) {
+  const service = entry.statistics;
+  return serviceState(service).rank >= 1 || limitState(entry) !== null || service.backends.some((backend) => backendState(backend, service).rank >= 1);
 }
