@@ -110,6 +110,28 @@ struct Options: ParsableCommand {
     var recent: Int = 1000
 
     @Option(
+        name: [.customLong("access-log", withSingleDash: true), .customLong("access-log")],
+        help: ArgumentHelp(
+            "Where services with an access_log have their sessions logged: \(AccessLogDestination.forms). "
+                + "(default: stdout)",
+            valueName: "place"
+        ),
+        transform: Options.place
+    )
+    var accessLog: AccessLogDestination?
+
+    @Option(
+        name: [.customLong("access-log-format", withSingleDash: true), .customLong("access-log-format")],
+        help: ArgumentHelp(
+            "Form of lines of the access log: \(Options.list(AccessLogFormat.allCases.map(\.rawValue))). (default: json)",
+            valueName: "format"
+        ),
+        completion: .list(AccessLogFormat.allCases.map(\.rawValue)),
+        transform: Options.accessLogFormat
+    )
+    var accessLogFormat: AccessLogFormat = .json
+
+    @Option(
         name: [.customLong("log-level", withSingleDash: true), .long],
         help: ArgumentHelp(
             "Least severe lines to log: \(Options.list(Log.levels.map(\.rawValue))). (default: info)",
@@ -310,6 +332,20 @@ struct Options: ParsableCommand {
     @Sendable private static func format(_ text: String) throws -> LogFormat {
         guard let format = LogFormat(rawValue: text) else {
             throw ValidationError("it must be one of \(list(LogFormat.allCases.map(\.rawValue)))")
+        }
+        return format
+    }
+
+    @Sendable private static func place(_ text: String) throws -> AccessLogDestination {
+        guard let place = AccessLogDestination(text) else {
+            throw ValidationError("it must be \(AccessLogDestination.forms)")
+        }
+        return place
+    }
+
+    @Sendable private static func accessLogFormat(_ text: String) throws -> AccessLogFormat {
+        guard let format = AccessLogFormat(rawValue: text) else {
+            throw ValidationError("it must be one of \(list(AccessLogFormat.allCases.map(\.rawValue)))")
         }
         return format
     }

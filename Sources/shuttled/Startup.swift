@@ -73,8 +73,13 @@ struct Startup {
         for watch in watches {
             await watch.start()
         }
+        let accessLog = AccessLog(
+            source: control, sink: (options.accessLog ?? .standardOutput).makeSink(), format: options.accessLogFormat,
+            counts: control.accessLogCounts, thread: FileThread(loop: loop), logger: logger
+        )
         try await Lifecycle(
             control: control,
+            accessLog: accessLog,
             admin: try admin(
                 listener, control, demo, tokens?.inForce,
                 services: await control.configuration().services.count, capacity: capacity
@@ -160,7 +165,8 @@ struct Startup {
         do throws(EngineUnavailable) {
             engine = try Engine(
                 options: Engine.Options(
-                    ringCount: options.rings ?? Engine.usableCPUs(), recentSessionsPerRing: options.recent))
+                    ringCount: options.rings ?? Engine.usableCPUs(), recentSessionsPerRing: options.recent,
+                    recordsPerRingMin: options.accessLog == nil ? 1024 : AccessLog.recordsPerRing))
         } catch {
             throw StartFailure(.engineUnavailable, error.description)
         }

@@ -55,6 +55,19 @@ def test_one_workload_is_measured_beside_one_peer(command: list[str], tmp_path: 
     assert allowed.read_text() == before
 
 
+def test_everything_on_is_measured_against_everything_off(command: list[str], tmp_path: Path) -> None:
+    start = command[: command.index("--peer")]
+    start[0] = str(REPOSITORY / "perf" / "observation")
+    end = ["--pairs", "1", "--seconds", "2", "--no-charts", "--output", str(tmp_path / "results")]
+    done = subprocess.run([*start, *end], capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "on / off:" in done.stdout, done.stdout
+    content = json.loads((tmp_path / "results" / "results.json").read_text())
+    for name in ("on", "off"):
+        (sample,) = content["workloads"]["keep-alive-1"]["samples"][name]
+        assert sample["cpu"] > 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 def test_nothing_is_left_when_it_is_interrupted(command: list[str], tmp_path: Path, number: signal.Signals) -> None:
     own = os.readlink("/proc/self/ns/net")

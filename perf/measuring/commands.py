@@ -1,4 +1,4 @@
-"""Owns the command lines of perf/run and perf/compare and the order of things. Leaves each thing to its own file."""
+"""Owns the command lines of perf/run, perf/compare and perf/observation and the order of things. Leaves each thing to its own file."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ SECONDS = 2
 QUICK_PAIRS = 2
 QUICK_SECONDS = 1
 OURS = "shuttled"
+# What sessions, requests and bytes cost; the others are variations of them.
+OBSERVED = ("bulk-1", "keep-alive-1", "keep-alive-50", "churn")
 Show = Callable[[Workload, measurement.Samples], None]
 # Exit code of `--validate` when nothing is left to do.
 FINISHED = 3
@@ -69,10 +71,16 @@ def _parser() -> argparse.ArgumentParser:
             help=f"an environment variable for {side.upper()}; repeatable",
         )
     compare.set_defaults(command=_compare, quick=False)
+    observe = commands.add_parser(
+        "observe", prog="perf/observation",
+        description="Measures shuttled with everything on that tells what it does, against the same with all of it off.",
+    )
+    observe.add_argument("--shuttled", type=pathlib.Path, metavar="BINARY", help="measure this instead of building")
+    observe.set_defaults(command=_observe, quick=False)
     draw = commands.add_parser("draw", prog="perf/measuring draw", description="Draws the charts of a folder of results.")
     draw.add_argument("folder", type=pathlib.Path, metavar="FOLDER")
     draw.set_defaults(command=_draw, list=False)
-    for command in (run, compare):
+    for command in (run, compare, observe):
         command.add_argument("--workload", action="append", default=[], metavar="NAME", help="only this; repeatable")
         command.add_argument("--pairs", type=_positive, metavar="N", help=f"interleaved runs of each proxy ({PAIRS})")
         command.add_argument("--seconds", type=_positive, metavar="N", help=f"length of one run ({SECONDS})")
@@ -148,6 +156,21 @@ def _compare(options: argparse.Namespace) -> int:
     _measure(
         options, chosen, kinds, "new",
         lambda workload, samples: print(report.workload(workload, samples, "new", ["old"]), flush=True),
+    )
+    return 0
+
+
+def _observe(options: argparse.Namespace) -> int:
+    chosen = selection.workloads(options.workload) if options.workload else selection.workloads(list(OBSERVED))
+    if options.validate:
+        return 0
+    binary = _binary(options.shuttled)
+    kinds = [
+        peers.shuttled(binary, name, observation=peers.Observation(is_on=name == "on")) for name in ("on", "off")
+    ]
+    _measure(
+        options, chosen, kinds, "on",
+        lambda workload, samples: print(report.workload(workload, samples, "on", ["off"]), flush=True),
     )
     return 0
 

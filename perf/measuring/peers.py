@@ -13,6 +13,7 @@ import pathlib
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -117,13 +118,16 @@ class Shuttled(Proxy):
     changes = "PUT of a service's backend, answered"
 
     def __init__(
-        self, name: str, stage: Stage, site: Site, binary: pathlib.Path, environment: dict[str, str], rings: int = 1
+        self, name: str, stage: Stage, site: Site, binary: pathlib.Path, environment: dict[str, str], rings: int = 1,
+        observation: Observation | None = None,
     ) -> None:
         super().__init__(name, stage, site)
+        self._observer = observation and Observer(self) if observation and observation.is_on else None
         configuration = self.folder / "shuttle.json"
         # iperf3's server ends its streams by resets without having said a word, which counts as failures of a backend.
         # Older builds know nothing of that, and refuse the field.
-        for more in ({"passive": {"failures": 0}}, {}):
+        logged = {"access_log": {}} if self._observer else {}
+        for more in ({"passive": {"failures": 0}, **logged}, logged):
             configuration.write_text(json.dumps([self._service(port) | more for port in site.ports]))
             if subprocess.run(
                 [str(binary), "-check", "-config", str(configuration)], capture_output=True, check=False
@@ -132,9 +136,11 @@ class Shuttled(Proxy):
         self._admin = str(self.folder / "admin.sock")
         self._start(
             [str(binary), "-config", str(configuration), "-http", f"unix:{self._admin}", "-rings", str(rings),
-             "-drain-timeout", "0", "-log-level", "warning"],
+             "-drain-timeout", "0", "-log-level", "warning", *(observation.arguments(self.folder) if observation else [])],
             environment,
         )
+        if self._observer:
+            self._observer.start()
 
     def _service(self, port: int) -> dict[str, Any]:
         return {
@@ -154,6 +160,20 @@ class Shuttled(Proxy):
         status, text = self._ask("GET", "/v1/rings")
         return json.loads(text) if status == 200 else None
 
+    def stop(self) -> None:
+        if self._observer:
+            self._observer.stop()
+        super().stop()
+        if self._observer and not (self.folder / "access.log").exists():
+            raise RuntimeError("nothing was written to the access log, so its cost was not measured")
+
+    def look(self, path: str) -> str:
+        """What it answers to a GET, which must be answered well."""
+        status, text = self._ask("GET", path)
+        if status != 200:
+            raise RuntimeError(f"shuttled answered {status} to GET {path}: {text[:500]}")
+        return text
+
     def _ask(self, method: str, path: str, body: str | None = None) -> tuple[int, str]:
         connection = UnixConnection(self._admin)
         try:
@@ -164,6 +184,48 @@ class Shuttled(Proxy):
             return response.status, response.read().decode(errors="replace")
         finally:
             connection.close()
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Everything that shuttled can tell of what it does, or nothing of it."""
+
+    is_on: bool
+
+    def arguments(self, folder: pathlib.Path) -> list[str]:
+        return ["-access-log", str(folder / "access.log")] if self.is_on else ["-recent", "0"]
+
+
+class Observer:
+    """Looks at a shuttled as a Prometheus and a person at the dashboard do. What it costs shuttled is measured with it."""
+
+    SECONDS = 1.0
+    PATHS = ("/metrics", "/_stats", "/v1/rings", "/v1/recent?limit=100", "/v1/connections?limit=100")
+
+    def __init__(self, proxy: Shuttled) -> None:
+        self._proxy = proxy
+        self._stops = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.looks = 0
+        self.failure: Exception | None = None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stops.set()
+        self._thread.join()
+        if self.failure:
+            raise RuntimeError(f"nobody looked at it, so nothing was measured: {self.failure}")
+
+    def _run(self) -> None:
+        try:
+            while not self._stops.wait(self.SECONDS):
+                for path in self.PATHS:
+                    self._proxy.look(path)
+                self.looks += 1
+        except Exception as error:  # It is told to who stops it.
+            self.failure = error
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -292,9 +354,10 @@ PEERS = (HAPROXY_COPY, HAPROXY_SPLICE, NGINX)
 
 
 def shuttled(
-    binary: pathlib.Path, name: str = "shuttled", environment: dict[str, str] | None = None, rings: int = 1
+    binary: pathlib.Path, name: str = "shuttled", environment: dict[str, str] | None = None, rings: int = 1,
+    observation: Observation | None = None,
 ) -> Kind:
     return Kind(
         name, f"shuttled, {rings} ring{'s' if rings > 1 else ''}",
-        lambda stage, site: Shuttled(name, stage, site, binary, environment or {}, rings),
+        lambda stage, site: Shuttled(name, stage, site, binary, environment or {}, rings, observation),
     )

@@ -12,9 +12,9 @@ swift_version_min=6.2
 # The oldest liburing that is built and tested with: Debian 12's.
 liburing_version_min=2.3
 
-run_packages=(git liburing-dev)
+run_packages=(git liburing-dev systemtap-sdt-dev)
 test_packages=(curl openssl python3 python3-pytest python3-pytest-xdist python3-jsonschema python3-venv nginx-light libnginx-mod-stream haproxy redis-server dnsmasq-base dnsdist prometheus
-    strace iproute2 shellcheck binutils valgrind chromium chromium-driver
+    strace bpftrace iproute2 shellcheck binutils valgrind chromium chromium-driver
     fonts-dejavu-core python3-selenium)
 perf_packages=(haproxy nginx-light libnginx-mod-stream iproute2 iperf3 wrk python3 python3-matplotlib)
 
@@ -87,6 +87,7 @@ setup_has() {
     local module
     case "$1" in
         liburing-dev) [ -e /usr/include/liburing.h ] || [ -e /usr/local/include/liburing.h ] ;;
+        systemtap-sdt-dev) compgen -G '/usr/include/*/sys/sdt.h' >/dev/null || [ -e /usr/include/sys/sdt.h ] ;;
         # Debian's goes with Debian's pytest, and one python must have both.
         python3-pytest | python3-pytest-xdist | python3-jsonschema | python3-selenium)
             find_python_with 'pytest, xdist, jsonschema, selenium' >/dev/null ;;

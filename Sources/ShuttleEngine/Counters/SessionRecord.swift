@@ -36,7 +36,10 @@ public struct SessionRecord: Sendable, Equatable {
         var reason: UInt8 = 0
         var retries: UInt8 = 0
         var flags: UInt8 = 0
+        /// Of those of its ring that are to be logged, which one it is, from 1 on and in so many bits; 0 for the others.
+        var loggedNumber: UInt64 = 0
 
+        static let loggedNumberMask: UInt64 = 1 << 40 - 1
         static let logged: UInt8 = 1 << 0
         static let datagrams: UInt8 = 1 << 1
         static let hasTCP: UInt8 = 1 << 2
@@ -119,11 +122,11 @@ extension SessionRecord {
 
 extension SessionRecord.Marks {
     @inline(__always)
-    var word: UInt64 { UInt64(reason) | UInt64(retries) << 8 | UInt64(flags) << 16 }
+    var word: UInt64 { UInt64(reason) | UInt64(retries) << 8 | UInt64(flags) << 16 | loggedNumber << 24 }
 
     init(word: UInt64) {
         self.init(
             reason: UInt8(truncatingIfNeeded: word), retries: UInt8(truncatingIfNeeded: word >> 8),
-            flags: UInt8(truncatingIfNeeded: word >> 16))
+            flags: UInt8(truncatingIfNeeded: word >> 16), loggedNumber: word >> 24)
     }
 }

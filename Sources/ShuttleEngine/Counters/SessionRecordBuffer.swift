@@ -20,6 +20,8 @@ struct SessionRecordBuffer: ~Copyable {
     private let words: UnsafeMutablePointer<Atomic<UInt64>>
     /// Records ever written.
     private let written = Atomic<UInt64>(0)
+    /// Of those, records of sessions that are to be logged.
+    private let logged = Atomic<UInt64>(0)
 
     /// Memory is touched as records come: 128 bytes each. `capacity` is rounded up to a power of two.
     init(capacity: Int, keepsAll: Bool) {
@@ -60,7 +62,19 @@ struct SessionRecordBuffer: ~Copyable {
         written.store(position &+ 1, ordering: .releasing)
     }
 
+    /// The same for a session that is to be logged: `fill` is told which of them it is.
+    @inline(__always)
+    func appendLogged(_ fill: (_ place: Place, _ number: UInt64) -> Void) {
+        let number = logged.load(ordering: .relaxed) &+ 1
+        append { fill($0, number) }
+        // Behind the record: who reads this number finds the record of it at a position below `end`.
+        logged.store(number, ordering: .releasing)
+    }
+
     // MARK: For readers
+
+    /// Records ever written that are to be logged. To be read before `end`: their positions are below it.
+    var loggedEnd: UInt64 { logged.load(ordering: .acquiring) }
 
     /// Records ever written: where a reader begins that wants what comes from now on.
     var end: UInt64 { written.load(ordering: .acquiring) }
@@ -96,5 +110,29 @@ struct SessionRecordBuffer: ~Copyable {
         }
         cursor = position
         return lost
+    }
+
+    /// The same, and how many of the lost ones were to be logged. `logged` is how many of those had been written when the
+    /// cursor's position was: it moves with it.
+    func take(
+        from cursor: inout UInt64, logged: inout UInt64, limit: Int, _ body: (SessionRecord) -> Void
+    ) -> (all: UInt64, logged: UInt64) {
+        // In this order: the positions of all these are below that end.
+        let (loggedEnd, end) = (loggedEnd, end)
+        var (seen, lostLogged) = (logged, UInt64(0))
+        let lost = take(from: &cursor, limit: limit) { record in
+            if record.isLogged {
+                lostLogged &+= (record.marks.loggedNumber &- seen &- 1) & SessionRecord.Marks.loggedNumberMask
+                seen = record.marks.loggedNumber
+            }
+            body(record)
+        }
+        // Those behind the last one that could be read.
+        if cursor >= end, loggedEnd > seen {
+            lostLogged &+= loggedEnd &- seen
+            seen = loggedEnd
+        }
+        logged = seen
+        return (lost, lostLogged)
     }
 }

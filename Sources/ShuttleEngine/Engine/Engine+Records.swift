@@ -42,18 +42,21 @@ extension Engine {
 
     /// Where a reader begins that wants every session that ends from now on.
     public func sessionCursor() -> FinishedSessionCursor {
-        FinishedSessionCursor(positions: workers.map { $0.link.pointee.records.end })
+        let logged = workers.map { $0.link.pointee.records.loggedEnd }
+        return FinishedSessionCursor(positions: workers.map { $0.link.pointee.records.end }, logged: logged)
     }
 
     /// The sessions that have ended since `cursor`, at most `limit`; moves the cursor behind them.
     public func takeSessions(since cursor: inout FinishedSessionCursor, limit: Int) -> FinishedSessions {
         precondition(cursor.positions.count == workers.count, "the cursor is of another engine")
-        var taken = FinishedSessions(sessions: [], lost: 0)
+        var taken = FinishedSessions(sessions: [])
         for offset in workers.indices where taken.sessions.count < limit {
             let ring = (cursor.nextRing + offset) % workers.count
-            taken.lost += workers[ring].link.pointee.records.take(
-                from: &cursor.positions[ring], limit: limit - taken.sessions.count
+            let lost = workers[ring].link.pointee.records.take(
+                from: &cursor.positions[ring], logged: &cursor.logged[ring], limit: limit - taken.sessions.count
             ) { taken.sessions.append(named($0, ring: ring)) }
+            taken.lost += lost.all
+            taken.lostLogged += lost.logged
         }
         cursor.nextRing = (cursor.nextRing + 1) % workers.count
         return taken

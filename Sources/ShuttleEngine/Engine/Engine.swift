@@ -76,13 +76,19 @@ public final class Engine {
         /// Open files of the process; `nil` asks RLIMIT_NOFILE.
         public var descriptorLimit: Int?
         /// Sessions that have ended and are remembered of each ring, 128 bytes each; 0 remembers only those that are to be
-        /// logged, of which there is room for 1024.
+        /// logged.
         public var recentSessionsPerRing: Int
+        /// Records that there is room for on each ring in any case: how far a log may be behind the sessions that end.
+        public var recordsPerRingMin: Int
 
-        public init(ringCount: Int, descriptorLimit: Int? = nil, recentSessionsPerRing: Int = 1000) {
+        public init(
+            ringCount: Int, descriptorLimit: Int? = nil, recentSessionsPerRing: Int = 1000,
+            recordsPerRingMin: Int = 1024
+        ) {
             self.ringCount = ringCount
             self.descriptorLimit = descriptorLimit
             self.recentSessionsPerRing = recentSessionsPerRing
+            self.recordsPerRingMin = recordsPerRingMin
         }
 
         public static let recentSessionCounts = 0...1_000_000
@@ -145,7 +151,8 @@ public final class Engine {
                 workers.append(
                     WorkerThread(
                         ring: ring, index: index, sessionCapacity: capacity.slotsPerRing,
-                        recentSessions: options.recentSessionsPerRing))
+                        recentSessions: options.recentSessionsPerRing,
+                        recordCapacityMin: options.recordsPerRingMin))
             }
         } catch {
             let diagnosis = RingDiagnosis(code: error.code, ringCount: options.ringCount, facts: .gather())

@@ -70,6 +70,8 @@ public struct DistributionBounds: Sendable, Equatable {
 /// Where a reader of the sessions that end stands, on every ring.
 public struct FinishedSessionCursor: Sendable, Equatable {
     var positions: [UInt64]
+    /// Of the sessions that are to be logged, how many ended before.
+    var logged: [UInt64]
     /// The ring that is looked at first by the next call, so that one with much traffic does not keep others waiting.
     var nextRing = 0
 }
@@ -79,5 +81,7 @@ public struct FinishedSessions: Sendable, Equatable {
     /// Of each ring in the order in which they ended.
     public var sessions: [FinishedSession]
     /// Those that were overwritten before they were read.
-    public var lost: UInt64
+    public var lost: UInt64 = 0
+    /// Of those, how many were to be logged.
+    public var lostLogged: UInt64 = 0
 }

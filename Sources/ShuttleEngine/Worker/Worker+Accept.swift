@@ -28,6 +28,7 @@ extension Worker where Ring: ~Copyable {
         if pausedListeners == 0 { acceptRetryAt = now &+ Self.acceptRetryMilliseconds }
         pausedListeners += 1
         link.pointee.acceptPauses.addAsOnlyWriter(1)
+        Probe.acceptPause(ring: index, listener: listener)
     }
 
     /// Tries again when this worker freed something, or after a while, since others may have.
@@ -129,6 +130,7 @@ extension Worker where Ring: ~Copyable {
         }
         counters.pointee.active.addAsOnlyWriter(1)
         link.pointee.sessions.addAsOnlyWriter(1)
+        Probe.sessionStart(ring: index, slot: place.index, generation: place.generation, descriptor: socket)
         let facts = sessions.facts(place.index)
         facts.initialize(to: SessionFacts(startedAt: turnTime, client: acceptedAddress))
         slot.initialize(

@@ -26,7 +26,9 @@ extension Worker where Ring: ~Copyable {
         if next.pointee.drainChanges != drainSweep.changesSeen { startDrainSweep(next.pointee.drainChanges) }
         isFollowing = changedListeners != ListenerTable.none || drainSweep.isUnderWay
         // Before the acknowledgement: who is told that a change is in effect finds it counted.
-        link.pointee.adoptions.record(ring.nowNanoseconds() &- start)
+        let duration = ring.nowNanoseconds() &- start
+        link.pointee.adoptions.record(duration)
+        Probe.adopt(ring: index, epoch: UInt64(next.pointee.epoch), nanoseconds: duration)
         acknowledgeIfSettled()
     }
 

@@ -72,6 +72,9 @@ extension Worker where Ring: ~Copyable {
     mutating func leaveRecord(_ index: UInt32, _ slot: UnsafeMutablePointer<SessionSlot>) {
         let service = slot.pointee.service
         let facts = slot.pointee.facts
+        Probe.sessionEnd(
+            ring: self.index, slot: index, generation: slot.pointee.generation, reason: facts.pointee.reason,
+            sent: facts.pointee.sentBytes, received: facts.pointee.receivedBytes)
         if let histograms = service.pointee.histograms.set(of: self.index) { count(facts, in: histograms) }
         let isPlain = service.pointee.accessLogOneIn.load(ordering: .relaxed) == 0 && !slot.pointee.wasPreread
         guard isPlain else { return leaveSpecialRecord(index, slot) }
@@ -131,13 +134,19 @@ extension Worker where Ring: ~Copyable {
         if let conveyed = conveyedAddresses(of: index) {
             slot.pointee.facts.pointee.client = RawAddress(conveyed.source)
         }
-        let flags = isLogged ? SessionRecord.Marks.logged | SessionRecord.Marks.hasTCP : 0
+        guard isLogged else {
+            link.pointee.records.append { place in
+                fill(place, slot.pointee.facts, slot.pointee.service)
+                place.store(.marks, SessionRecord.Marks(slot.pointee.facts.pointee, flags: 0).word)
+            }
+            return
+        }
         // The kernel is asked only of sessions that are logged: it costs a call for each side.
-        let downstream = isLogged ? tcpInformation(.downstream, slot) : 0
-        let upstream = isLogged ? tcpInformation(.upstream, slot) : 0
-        link.pointee.records.append { place in
+        let (downstream, upstream) = (tcpInformation(.downstream, slot), tcpInformation(.upstream, slot))
+        let flags = SessionRecord.Marks.logged | SessionRecord.Marks.hasTCP
+        link.pointee.records.appendLogged { place, number in
             fill(place, slot.pointee.facts, slot.pointee.service)
-            place.store(.marks, SessionRecord.Marks(slot.pointee.facts.pointee, flags: flags).word)
+            place.store(.marks, SessionRecord.Marks(slot.pointee.facts.pointee, flags: flags, logged: number).word)
             place.store(.downstreamTCP, downstream)
             place.store(.upstreamTCP, upstream)
         }
@@ -183,18 +192,29 @@ extension Worker where Ring: ~Copyable {
         }
         let isLogged = isToBeLogged(service)
         guard isLogged || link.pointee.records.keepsAll else { return }
-        let flags = SessionRecord.Marks.datagrams | (isLogged ? SessionRecord.Marks.logged : 0)
-        link.pointee.records.append { place in
-            fill(place, &session.pointee.facts, service)
-            place.store(.firstByteDuration, firstByte)
-            place.store(.marks, SessionRecord.Marks(facts, flags: flags).word)
+        let flags = SessionRecord.Marks.datagrams
+        if isLogged {
+            link.pointee.records.appendLogged { place, number in
+                fill(place, &session.pointee.facts, service)
+                place.store(.firstByteDuration, firstByte)
+                let flags = flags | SessionRecord.Marks.logged
+                place.store(.marks, SessionRecord.Marks(facts, flags: flags, logged: number).word)
+            }
+        } else {
+            link.pointee.records.append { place in
+                fill(place, &session.pointee.facts, service)
+                place.store(.firstByteDuration, firstByte)
+                place.store(.marks, SessionRecord.Marks(facts, flags: flags).word)
+            }
         }
     }
 }
 
 extension SessionRecord.Marks {
     @inline(__always)
-    init(_ facts: SessionFacts, flags: UInt8) {
-        self.init(reason: facts.reason, retries: facts.retries, flags: flags)
+    init(_ facts: SessionFacts, flags: UInt8, logged number: UInt64 = 0) {
+        self.init(
+            reason: facts.reason, retries: facts.retries, flags: flags,
+            loggedNumber: number & SessionRecord.Marks.loggedNumberMask)
     }
 }

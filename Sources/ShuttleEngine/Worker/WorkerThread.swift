@@ -26,14 +26,16 @@ final class WorkerThread {
     }
 
     /// Takes over the ring; nothing runs until `start`.
-    init(ring: consuming LinuxRing, index: Int, sessionCapacity: Int, recentSessions: Int) {
+    init(
+        ring: consuming LinuxRing, index: Int, sessionCapacity: Int, recentSessions: Int, recordCapacityMin: Int
+    ) {
         waker = ring.waker
         counts = ring.counts
         let splicePolicy = ring.canSplice ? SplicePolicy.standard : .never
         link = .allocate(capacity: 1)
         link.initialize(
             to: WorkerLink(
-                sessionCapacity: sessionCapacity, waker: waker, recordCapacity: max(1024, recentSessions),
+                sessionCapacity: sessionCapacity, waker: waker, recordCapacity: max(recordCapacityMin, recentSessions),
                 keepsAllRecords: recentSessions > 0))
         context = .allocate(capacity: 1)
         context.initialize(

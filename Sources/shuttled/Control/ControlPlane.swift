@@ -17,6 +17,8 @@ actor ControlPlane {
 
     /// What has happened.
     nonisolated let events: EventLog
+    /// Of who follows the sessions that end.
+    nonisolated let accessLogCounts = AccessLogCounts()
     let told: ControlEvents
     let logger: Logger
     let dataPlane: any DataPlane

@@ -29,6 +29,9 @@ protocol DataPlane: AnyObject {
     var recentSessionsPerRing: Int { get }
     /// The newest that have ended, the newest first.
     func recentSessions(limit: Int, where isWanted: (FinishedSession) -> Bool) -> [FinishedSession]
+    /// Where a reader begins that wants every session that ends from now on.
+    func sessionCursor() -> FinishedSessionCursor
+    func takeSessions(since cursor: inout FinishedSessionCursor, limit: Int) -> FinishedSessions
     /// How long the sessions of each service took, in the order of `statistics`.
     func sessionDistributions(_ bounds: DistributionBounds) -> [SessionDistributions?]
     /// Closes every listener; `progress` says when it is done.
@@ -84,6 +87,10 @@ final class EngineDataPlane: DataPlane {
     var recentSessionsPerRing: Int { engine.recentSessionsPerRing }
     func recentSessions(limit: Int, where isWanted: (FinishedSession) -> Bool) -> [FinishedSession] {
         engine.recentSessions(limit: limit, where: isWanted)
+    }
+    func sessionCursor() -> FinishedSessionCursor { engine.sessionCursor() }
+    func takeSessions(since cursor: inout FinishedSessionCursor, limit: Int) -> FinishedSessions {
+        engine.takeSessions(since: &cursor, limit: limit)
     }
     func sessionDistributions(_ bounds: DistributionBounds) -> [SessionDistributions?] {
         engine.sessionDistributions(bounds)

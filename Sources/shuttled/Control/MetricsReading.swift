@@ -10,12 +10,13 @@ struct MetricsReading: Sendable {
     /// Of each service; nil where no session has ended yet.
     var distributions: [SessionDistributions?]
     var rings: [RingStatistics]
+    var accessLog = AccessLogCounts.Values()
 }
 
 extension ControlPlane {
     func metrics(_ bounds: DistributionBounds) -> MetricsReading {
         MetricsReading(
             services: statistics().services, distributions: dataPlane.sessionDistributions(bounds),
-            rings: dataPlane.ringStatistics())
+            rings: dataPlane.ringStatistics(), accessLog: accessLogCounts.values)
     }
 }

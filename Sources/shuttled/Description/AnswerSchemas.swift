@@ -133,25 +133,23 @@ enum AnswerSchemas {
 
     private static func orNull(_ schema: JSONNode) -> JSONNode { ["anyOf": [schema, ["type": "null"]]] }
 
-    private static let tcpInformation = object(["rtt_microseconds": count, "retransmits": count])
-
     private static let recentSessions = object([
         "remembered_per_ring": count,
         "sessions": list(
-            of: object(
-                [
-                    "started": time, "ended": time, "service": text, "backend": orNull(text),
-                    "backend_address": orNull(text),
-                    "client": noted(orNull(text), "As a PROXY header has told where one is accepted."),
-                    "network": ["type": "string", "enum": ["tcp", "udp"]], "ring": count,
-                    "reason": noted(terminationReason, "Why it ended, and by whose doing."), "retries": count,
-                    "sent": noted(count, "Bytes to the backend."), "received": noted(count, "Bytes to the client."),
-                    "duration_microseconds": count, "connect_microseconds": orNull(count),
-                    "first_byte_microseconds": orNull(count),
-                    "wait_microseconds": noted(count, "In the queue, or for the rate limit."),
-                ],
-                optional: ["client_tcp": tcpInformation, "backend_tcp": tcpInformation]
-            )
+            of: object([
+                "started": time, "ended": time, "service": text, "backend": orNull(text),
+                "backend_address": orNull(text),
+                "client": noted(orNull(text), "As a PROXY header has told where one is accepted."),
+                "network": ["type": "string", "enum": ["tcp", "udp"]], "ring": count,
+                "reason": noted(terminationReason, "Why it ended, and by whose doing."), "retries": count,
+                "sent": noted(count, "Bytes to the backend."), "received": noted(count, "Bytes to the client."),
+                "duration_microseconds": count, "connect_microseconds": orNull(count),
+                "first_byte_microseconds": orNull(count),
+                "wait_microseconds": noted(count, "In the queue, or for the rate limit."),
+                "client_rtt_microseconds": noted(orNull(count), "Asked of the kernel for what is logged only."),
+                "client_retransmits": orNull(count), "backend_rtt_microseconds": orNull(count),
+                "backend_retransmits": orNull(count),
+            ])
         ),
     ])
 

@@ -120,7 +120,7 @@ struct LineLogHandler: LogHandler {
     // MARK: Values
 
     /// A value as it is, or in quotes where its end would not be seen.
-    private static func textValue(_ value: String) -> String {
+    static func textValue(_ value: String) -> String {
         let isPlain = !value.isEmpty && value.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != 0x22 && $0 != 0x3D }
         return isPlain ? value : "\"\(printable(value, escaping: "\""))\""
     }

@@ -6,7 +6,7 @@ import ShuttleEngine
 enum MetricsPage {
     /// Every family that is ever printed; of histograms the name without suffix.
     static var families: [MetricFamily] {
-        ProcessMetrics.all.map(\.family) + [ProcessMetrics.build] + RingMetrics.all.map(\.family)
+        ProcessMetrics.all.map(\.family) + [ProcessMetrics.build, ProcessMetrics.accessLog] + RingMetrics.all.map(\.family)
             + ServiceMetrics.all.map(\.family) + SessionMetrics.all.map(\.family) + BackendMetrics.all.map(\.family)
     }
 
@@ -30,6 +30,14 @@ enum MetricsPage {
         for metric in ProcessMetrics.all { text.metric(metric, of: [(labels: "", object: process)]) }
         text.begin(ProcessMetrics.build)
         text.sample(ProcessMetrics.build.name, .whole(1), labels: MetricsText.label("version", version))
+        text.begin(ProcessMetrics.accessLog)
+        for (outcome, count) in [
+            ("written", reading.accessLog.written), ("overrun", reading.accessLog.overrun),
+            ("failed", reading.accessLog.failed),
+        ] {
+            text.sample(
+                ProcessMetrics.accessLog.name, .whole(count), labels: MetricsText.label("outcome", outcome))
+        }
         let rings = reading.rings.map { (labels: "ring=\"\($0.index)\"", object: $0) }
         for metric in RingMetrics.all { text.metric(metric, of: rings) }
         for metric in ServiceMetrics.all { text.metric(metric, of: services) }

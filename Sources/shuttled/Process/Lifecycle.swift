@@ -6,10 +6,11 @@ import NIOCore
 import ServiceLifecycle
 import UnixSignals
 
-/// Runs until it is asked to stop, and stops in order: sessions first, health checks then, the admin API last, so that
-/// it can be read to the end how far the others are.
+/// Runs until it is asked to stop, and stops in order: sessions first, health checks then, the log of sessions that have
+/// ended, the admin API last, so that it can be read to the end how far the others are.
 struct Lifecycle: Sendable {
     let control: ControlPlane
+    let accessLog: AccessLog
     let admin: any Service
     let drainLimit: TimeAmount
     let reload: ConfigurationReload
@@ -20,12 +21,12 @@ struct Lifecycle: Sendable {
     let executor: ControlLoopExecutor
     let logger: Logger
 
-    static let signals: [UnixSignal] = [.sigterm, .sigint, .sighup]
+    static let signals: [UnixSignal] = [.sigterm, .sigint, .sighup, .sigusr1]
 
     func run() async throws {
         // Stopped from the last to the first, each when the one after it has ended.
         let services: [any Service] = [
-            admin, HealthCheckService(control: control), DrainService(control: control, limit: drainLimit),
+            admin, accessLog, HealthCheckService(control: control), DrainService(control: control, limit: drainLimit),
         ]
         let group = ServiceGroup(configuration: .init(services: services, logger: logger))
         try await withThrowingTaskGroup(of: Void.self) { tasks in
@@ -45,6 +46,9 @@ struct Lifecycle: Sendable {
                 // Not awaited: a reload may wait for a disk or for DNS, and the next signal may be SIGTERM.
                 Task(executorPreference: executor) { await reload.run() }
                 Task(executorPreference: executor) { await tokenReload?.run(for: .signal) }
+            case .sigusr1:
+                // Not awaited either: the thread that writes may be held up.
+                Task { await accessLog.reopen() }
             case _ where !isStopping:
                 isStopping = true
                 logger.info("stopping", metadata: ["signal": "\(signal)"])

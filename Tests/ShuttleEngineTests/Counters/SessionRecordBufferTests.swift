@@ -45,6 +45,46 @@ import Testing
         #expect(SessionRecordBuffer(capacity: asked, keepsAll: true).capacity == given)
     }
 
+    /// Every third is to be logged. However much is written between two looks, what was taken and what was lost of them is
+    /// what was written.
+    @Test(arguments: [[1], [8], [9], [100], [3, 30, 0, 1, 8, 9], [5, 5, 5, 5, 5], [50, 1, 1, 1], [7, 17, 2, 2, 2, 2]])
+    func lostRecordsThatWereToBeLoggedAreCounted(_ portions: [Int]) {
+        let buffer = SessionRecordBuffer(capacity: 8, keepsAll: true)
+        var (cursor, logged) = (UInt64(0), UInt64(0))
+        var (written, writtenLogged, taken, takenLogged) = (0, 0, 0, 0)
+        var (lost, lostLogged) = (UInt64(0), UInt64(0))
+        for portion in portions {
+            for _ in 0..<portion {
+                written += 1
+                if written % 3 == 0 {
+                    writtenLogged += 1
+                    buffer.appendLogged { place, number in
+                        for word in SessionRecord.Word.allCases { place.store(word, 0) }
+                        let flags = SessionRecord.Marks.logged
+                        let marks = SessionRecord.Marks(reason: 1, retries: 0, flags: flags, loggedNumber: number)
+                        place.store(.marks, marks.word)
+                    }
+                } else {
+                    SessionRecordBufferTests.append(UInt64(written), to: buffer)
+                }
+            }
+            // In steps, since a reader takes no more than it can write.
+            var count = 3
+            while count == 3 {
+                count = 0
+                let more = buffer.take(from: &cursor, logged: &logged, limit: 3) { record in
+                    count += 1
+                    takenLogged += record.isLogged ? 1 : 0
+                }
+                taken += count
+                lost += more.all
+                lostLogged += more.logged
+            }
+            #expect(taken + Int(lost) == written)
+            #expect(takenLogged + Int(lostLogged) == writtenLogged)
+        }
+    }
+
     /// Whoever is too slow is told how many records it has lost, to the last one.
     @Test(arguments: [0, 1, 7, 8, 9, 100])
     func lostRecordsAreCounted(written: Int) {

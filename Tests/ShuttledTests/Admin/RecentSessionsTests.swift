@@ -30,14 +30,10 @@ import Testing
                   "connect_microseconds": 100,
                   "first_byte_microseconds": 200,
                   "wait_microseconds": 3,
-                  "client_tcp": {
-                    "rtt_microseconds": 21,
-                    "retransmits": 0
-                  },
-                  "backend_tcp": {
-                    "rtt_microseconds": 22,
-                    "retransmits": 3
-                  }
+                  "client_rtt_microseconds": 21,
+                  "client_retransmits": 0,
+                  "backend_rtt_microseconds": 22,
+                  "backend_retransmits": 3
                 },
             """
         #expect(printed.hasPrefix(first), "\(printed)")
@@ -55,7 +51,11 @@ import Testing
                   "duration_microseconds": 0,
                   "connect_microseconds": null,
                   "first_byte_microseconds": null,
-                  "wait_microseconds": 0
+                  "wait_microseconds": 0,
+                  "client_rtt_microseconds": null,
+                  "client_retransmits": null,
+                  "backend_rtt_microseconds": null,
+                  "backend_retransmits": null
                 }
               ]
             }

@@ -1,0 +1,48 @@
+// Owns the names by which workers reach the probes for tracers. Leaves to others: what a probe is (CURing's probes.h), what is
+// traced with them (docs/tracing.md).
+
+import CURing
+
+/// Places that a tracer can stop at. Each costs one instruction that does nothing, and what it takes to have its arguments at
+/// hand: give it only what is there already.
+enum Probe {
+    @inline(__always)
+    static func turn(ring: Int, completions: Int, nanoseconds: UInt64) {
+        shuttle_probe_turn(
+            UInt32(truncatingIfNeeded: ring), UInt32(truncatingIfNeeded: completions), nanoseconds)
+    }
+
+    @inline(__always)
+    static func sessionStart(ring: Int, slot: UInt32, generation: UInt32, descriptor: Int32) {
+        shuttle_probe_session_start(UInt32(truncatingIfNeeded: ring), slot, generation, descriptor)
+    }
+
+    /// `result`: 0 for a connect that succeeded, else the negative errno.
+    @inline(__always)
+    static func connectEnd(ring: Int, slot: UInt32, generation: UInt32, result: Int32) {
+        shuttle_probe_connect_end(UInt32(truncatingIfNeeded: ring), slot, generation, result)
+    }
+
+    @inline(__always)
+    static func sessionEnd(
+        ring: Int, slot: UInt32, generation: UInt32, reason: UInt8, sent: UInt64, received: UInt64
+    ) {
+        shuttle_probe_session_end(
+            UInt32(truncatingIfNeeded: ring), slot, generation, UInt32(reason), sent, received)
+    }
+
+    @inline(__always)
+    static func starved(ring: Int, slot: UInt32, generation: UInt32) {
+        shuttle_probe_starved(UInt32(truncatingIfNeeded: ring), slot, generation)
+    }
+
+    @inline(__always)
+    static func acceptPause(ring: Int, listener: Int) {
+        shuttle_probe_accept_pause(UInt32(truncatingIfNeeded: ring), UInt32(truncatingIfNeeded: listener))
+    }
+
+    @inline(__always)
+    static func adopt(ring: Int, epoch: UInt64, nanoseconds: UInt64) {
+        shuttle_probe_adopt(UInt32(truncatingIfNeeded: ring), epoch, nanoseconds)
+    }
+}

@@ -1,0 +1,144 @@
+// Owns when the sessions that have ended are taken from the rings and written: the one reader behind the access log.
+// Leaves to others: remembering them (the engine), the form of lines, the places they go to (the sinks).
+
+import Logging
+import ServiceLifecycle
+import ShuttleEngine
+
+/// Follows the sessions that end and writes those that their service wants to have logged.
+///
+/// Rings leave a record of each session in a buffer of fixed size and go on. What was taken from there is written, on a
+/// thread of its own, before more is taken: where a disk is slow the buffers run over, which loses lines and counts them,
+/// and neither rings nor the control loop wait for it.
+actor AccessLog: Service {
+    struct Timing: Sendable {
+        /// Between looks while sessions end, and while none have.
+        var busyPause: Duration = .milliseconds(20)
+        var idlePause: Duration = .milliseconds(200)
+        /// How long what is left may take to be written when shuttled stops.
+        var patience: Duration = .seconds(2)
+        /// Between two lines of the program's own log that say that lines are lost.
+        var complaintPause: Duration = .seconds(10)
+    }
+
+    /// Sessions that are taken at once, of all rings.
+    static let batchMax = 512
+    /// Room for records on each ring: how many sessions may end there while the log is held up, 512 KiB.
+    static let recordsPerRing = 4096
+
+    private let source: any FinishedSessionSource
+    private let sink: any AccessLogSink
+    private let line: AccessLogLine
+    private let counts: AccessLogCounts
+    /// Of the sink alone: a disk or a pipe may hold it up for as long as it likes.
+    private let thread: FileThread
+    private let logger: Logger
+    private let timing: Timing
+    private var complaintAt: ContinuousClock.Instant?
+    private var lostSinceComplaint: UInt64 = 0
+
+    init(
+        source: any FinishedSessionSource, sink: any AccessLogSink, format: AccessLogFormat, counts: AccessLogCounts,
+        thread: FileThread, logger: Logger, timing: Timing = Timing()
+    ) {
+        self.source = source
+        self.sink = sink
+        line = AccessLogLine(format: format)
+        self.counts = counts
+        self.thread = thread
+        self.logger = logger
+        self.timing = timing
+    }
+
+    /// Runs until it is asked to stop and has written what was left, or could not in time.
+    func run() async throws {
+        let cursor = await source.sessionCursor()
+        let (ended, end) = AsyncStream<Never>.makeStream()
+        // Not one of the group's tasks, which waits for them: a pipe that nobody reads would keep shuttled from ending.
+        let following = Task {
+            await follow(from: cursor)
+            end.finish()
+        }
+        let patience = timing.patience
+        await withTaskGroup { group in
+            group.addTask { for await _ in ended {} }
+            group.addTask {
+                try? await gracefulShutdown()
+                following.cancel()
+                try? await Task.sleep(for: patience)
+            }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
+    /// Opens a file of this name anew with the next line, for one that was moved away.
+    func reopen() async {
+        let sink = sink
+        await thread.run { sink.reopen() }
+    }
+
+    /// Ends with the last session that there is once the task is cancelled.
+    private func follow(from cursor: FinishedSessionCursor) async {
+        var cursor = cursor
+        while true {
+            let isLast = Task.isCancelled
+            let taken = await source.takeSessions(since: cursor, limit: AccessLog.batchMax)
+            cursor = taken.cursor
+            await write(taken)
+            let count = taken.finished.sessions.count
+            guard count < AccessLog.batchMax else {
+                continue
+            }
+            if isLast {
+                return
+            }
+            // An early end of it is looked at above.
+            try? await Task.sleep(for: count > 0 ? timing.busyPause : timing.idlePause)
+        }
+    }
+
+    private func write(_ taken: TakenSessions) async {
+        let sessions = taken.finished.sessions.filter(\.record.isLogged)
+        if taken.finished.lostLogged > 0 {
+            counts.add(overrun: taken.finished.lostLogged)
+            complain(of: taken.finished.lostLogged, "the log is too slow for the sessions that end")
+        }
+        guard !sessions.isEmpty else {
+            return
+        }
+        let (line, sink, clock) = (line, sink, taken.clock)
+        let result = await thread.run {
+            sink.write(
+                sessions.map { session in
+                    AccessLogSinkLine(
+                        bytes: line.bytes(of: session, clock), service: session.service, backend: session.backend,
+                        reason: session.record.reason.name
+                    )
+                }
+            )
+        }
+        // The thread has been shut down.
+        guard let result else {
+            return
+        }
+        counts.add(written: result.written, failed: result.dropped)
+        if result.dropped > 0 {
+            complain(of: UInt64(result.dropped), result.problem ?? "unknown")
+        }
+    }
+
+    private func complain(of lost: UInt64, _ reason: String) {
+        lostSinceComplaint += lost
+        let now = ContinuousClock.now
+        if let complaintAt, now < complaintAt + timing.complaintPause {
+            return
+        }
+        complaintAt = now
+        logger.warning(
+            "lines of the access log are lost",
+            metadata: ["lines": "\(lostSinceComplaint)", "reason": "\(reason)"]
+        )
+        lostSinceComplaint = 0
+    }
+}
