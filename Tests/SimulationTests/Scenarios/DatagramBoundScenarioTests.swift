@@ -149,10 +149,13 @@ import Testing
         let states: [(first: BackendState, second: BackendState)] = [
             (.drain, .ready), (.ready, .drain), (.drain, .drain), (.ready, .ready), (.drain, .drain),
         ]
+        // When the last drain must have ended everybody.
+        var drainEnd = UInt64.max
         plan.changes = states.enumerated().map { number, state in
             (
                 900 + number,
                 { simulation in
+                    if number == states.count - 1 { drainEnd = simulation.network.now + 40 }
                     simulation.publish {
                         $0.backends[0].state = state.first
                         $0.backends[1].state = state.second
@@ -160,7 +163,16 @@ import Testing
                 }
             )
         }
+        plan.afterTurn = { simulation in
+            // Each turn looks through some of the slots; time stands still while there is something to do.
+            guard drainEnd != .max, simulation.network.now > drainEnd + 100 else { return }
+            for port in [UInt16(8001), 8002]
+            where simulation.backends[port]!.pointee.active.load(ordering: .relaxed) > 0 {
+                simulation.network.violate(.stuck, "sessions of \(port) outlive its drain")
+            }
+        }
         expectClean(plan, seeds: 1...20) { simulation in
+            drainEnd = .max
             for port in [UInt16(8001), 8002] {
                 let counters = simulation.backends[port]!
                 let begun = counters.pointee.counters.sum { $0.connections.load(ordering: .relaxed) }

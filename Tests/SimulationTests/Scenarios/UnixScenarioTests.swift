@@ -1,6 +1,7 @@
 // Owns the scenarios of unix sockets on either side: nothing of TCP is asked of them, and full listen queues are waited for.
 
 import Glibc
+import Synchronization
 import Testing
 
 @testable import ShuttleEngine
@@ -37,6 +38,26 @@ import Testing
                 #expect((connection.userTimeout == 5000) == !connection.isUnix)
                 #expect((connection.keepalive != nil) == !connection.isUnix)
             }
+        }
+    }
+
+    /// Bytes that nobody reads and that wait in no queue of ours are no activity, be it that what the kernel says of them
+    /// differs from what it said before them. How late it may be the simulation checks.
+    @Test(arguments: [true, false])
+    func anInactiveSideEndsInTime(isClient: Bool) {
+        var plan = plan("inactive on a unix socket", front: isClient)
+        plan.services[0].backends[0].isUnix = !isClient
+        plan.services[0].clientTimeout = isClient ? 1000 : 0
+        plan.services[0].serverTimeout = isClient ? 0 : 1000
+        plan.network.kernelQueueBytes = 1000...2000
+        var silent = PeerScript(steps: [.awaitEnd])
+        silent.readPauses = [(0, 60_000)]
+        let speaker = PeerScript(steps: [.pause(300), .send(300), .awaitEnd])
+        plan.arrive(1, isClient ? silent : speaker)
+        plan.backendScript = { _, _ in isClient ? speaker : silent }
+        expectClean(plan, seeds: 1...5) { simulation in
+            let record = simulation.control.serviceRecords[0].record
+            #expect(record.pointee.counters.sum { $0.idleEnds.load(ordering: .relaxed) } == 1)
         }
     }
 
