@@ -134,13 +134,14 @@ struct Options: ParsableCommand {
     @Option(
         name: [.customLong("log-level", withSingleDash: true), .long],
         help: ArgumentHelp(
-            "Least severe lines to log: \(Options.list(Log.levels.map(\.rawValue))). (default: info)",
+            "Least severe lines to log: \(LogRules.levelList); also of a part of the program, such as "
+                + "info,health=debug, with the parts \(LogComponent.list). (default: info)",
             valueName: "level"
         ),
-        completion: .list(Log.levels.map(\.rawValue)),
-        transform: Options.level
+        completion: .list(LogRules.levels.map(\.rawValue)),
+        transform: Options.logRules
     )
-    var logLevel: Logger.Level = .info
+    var logLevel = LogRules()
 
     @Option(
         name: [.customLong("log-format", withSingleDash: true), .long],
@@ -322,11 +323,12 @@ struct Options: ParsableCommand {
         return NumericHost.address(host, port: port) == nil
     }
 
-    @Sendable private static func level(_ text: String) throws -> Logger.Level {
-        guard let level = Log.levels.first(where: { $0.rawValue == text }) else {
-            throw ValidationError("it must be one of \(list(Log.levels.map(\.rawValue)))")
+    @Sendable private static func logRules(_ text: String) throws -> LogRules {
+        do throws(LogRules.ParsingError) {
+            return try LogRules(parsing: text)
+        } catch {
+            throw ValidationError(error.explanation)
         }
-        return level
     }
 
     @Sendable private static func format(_ text: String) throws -> LogFormat {

@@ -24,7 +24,7 @@ enum Shuttled {
             StandardOutput.write("\(Version.text)\n")
             return
         }
-        Log.bootstrap(format: options.logFormat, level: options.logLevel)
+        Log.bootstrap(format: options.logFormat, rules: options.logLevel)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let loop = group.next()
         let end = loop.makePromise(of: ExitStatus.self)
@@ -41,7 +41,14 @@ enum Shuttled {
         if options.check {
             return await check(options, loop)
         }
-        let logger = Logger(label: "shuttled")
+        let logger = Logger(label: "shuttled").of(.process)
+        let handler = LineLogHandler(
+            label: "shuttled", format: options.logFormat, levels: .process, sink: .standardError, gate: .process)
+        let rests = Log.tellRests(of: handler, every: .seconds(1), on: loop)
+        defer {
+            rests.cancel()
+            handler.tellRests(endingAll: true)
+        }
         do {
             try await Startup(options: options, group: group, loop: loop, logger: logger).run()
             return .success

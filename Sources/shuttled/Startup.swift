@@ -172,7 +172,7 @@ struct Startup {
         }
         let report = engine.report
         for line in report.lines {
-            logger.debug("engine", metadata: ["report": "\(line)"])
+            logger.of(.engine).debug("engine", metadata: ["report": "\(line)"])
         }
         engine.start()
         let logger = logger
@@ -235,7 +235,8 @@ struct Startup {
         capacity: Int
     ) throws -> AdminServer {
         let logger = logger
-        let responder = AdminResponder(control: control, hosts: try options.allowedHosts, tokens: tokens)
+        let responder = AdminResponder(
+            control: control, hosts: try options.allowedHosts, tokens: tokens, logLevels: .process)
         return AdminServer(listener: listener, responder: responder, group: group, logger: logger) { address in
             control.events.post(
                 .start,

@@ -292,7 +292,7 @@ def test_help_and_readme_have_every_exit_code() -> None:
         assert re.search(rf"[ ;]{code} [a-z-]", said), code
         assert re.search(rf"^\| {code} \|", readme, re.MULTILINE), code
     commands = re.findall(r"^  ([a-z]+)(?:, [a-z]+)?  +[A-Z]", ctl("-help").stdout.partition("SUBCOMMANDS:")[2], re.MULTILINE)
-    assert len(commands) == 15
+    assert len(commands) == 18
     for name in commands:
         assert f"ctl {name}" in readme, name
         assert ctl(name, "-help").returncode == 0 and ctl(name, "--help").returncode == 0
@@ -330,3 +330,37 @@ def test_shells_complete_commands_flags_and_names(stage: Stage, tmp_path: Path) 
     assert completed(script, "shuttled", "ctl", "get", "-http", shuttled.http, "w") == ["web"]
     nobody = stage.add(Refusing()).address
     assert completed(script, "shuttled", "ctl", "get", "w", SHUTTLE_ADMIN=nobody) == [], "and no word of why not"
+
+
+# Connections
+
+
+def test_connections_are_printed_and_ended(shuttled: Shuttled, stage: Stage) -> None:
+    address = shuttled.admin.service("web")["address"]
+    sockets = [stage.connect(address) for _ in range(3)]
+    for connection in sockets:
+        read_line(connection)
+    printed = done(shuttled, "connections", "-interval", "0").splitlines()
+    assert printed[0].split()[:4] == ["ID", "BACKEND", "CLIENT", "STATE"]
+    assert [line.split()[1:2] + line.split()[3:4] for line in printed[1:]] == [["web/one", "relaying"]] * 3
+    found = as_json(shuttled, "connections", "-service", "web", "-client", "127.0.0.0/8", "-min-age", "0", "-limit", "2")
+    assert len(found["connections"]) == 2
+    assert found["next"]
+    assert as_json(shuttled, "connections", "-min-bytes", "1000000") == {"connections": [], "next": None}
+    chosen = found["connections"][0]["id"]
+    assert chosen in done(shuttled, "kill", chosen)
+    assert "has ended" in refused(66, shuttled, "kill", chosen)
+    assert "2 match" in done(shuttled, "kill", "-service", "web", "-rate", "1/s", "-dry-run")
+    assert "ends 2 connections" in done(shuttled, "kill", "-all", "-jitter", "0")
+    eventually(lambda: not as_json(shuttled, "connections", "-interval", "0")["connections"], "all have ended")
+    for arguments in (["kill"], ["kill", "x", "-all"], ["kill", "-all", "-service", "web"], ["connections", "-limit", "0"]):
+        refused(64, shuttled, *arguments)
+    assert "no service" in refused(66, shuttled, "connections", "-service", "nobody")
+
+
+def test_explain_says_why(shuttled: Shuttled) -> None:
+    printed = done(shuttled, "explain", "web", "192.0.2.1").splitlines()
+    assert 'gets the backend "one"' in printed[0]
+    assert [line.split()[:2] for line in printed[3:]] == [["one", "chosen"], ["two", "weight-zero"]]
+    assert as_json(shuttled, "explain", "web", "unix")["backend"] == "one"
+    assert "client is" in refused(65, shuttled, "explain", "web", "nonsense")

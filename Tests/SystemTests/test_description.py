@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ HERE = Path(__file__).parent
 CHECKERS = HERE.parent.parent / ".build" / "checkers" / "bin"
 # Addresses of the examples, which nobody else may have taken where they are tried.
 LISTENED, CONNECTED = "127.0.0.1:8080", ["127.0.0.1:8001", "127.0.0.1:8002", "127.0.0.1:8003"]
+# An id of the examples, which no connection has.
+CONNECTION = "mi7x2k-0-12-1"
 
 
 def description(shuttled: Shuttled) -> Description:
@@ -72,6 +75,15 @@ def test_every_example_works(stage: Stage) -> None:
         if path.startswith("/v1/confirm/"):
             answer = shuttled.admin.request("PATCH", "/web?confirm=60s", json={"fall": 7}).expect(200)
             path = f"/v1/confirm/{answer.headers['confirm-id']}"
+        if path.startswith("/v1/connections/"):
+            stage.connect(shuttled.admin.service("web")["address"])
+            found = eventually(lambda: shuttled.admin.get("/v1/connections").json["connections"], "it is there")
+            path = path.replace(CONNECTION, found[0]["id"])
+        if path.startswith("/v1/disconnects/"):
+            shuttled.admin.delete("/v1/connections?all=1").expect(202)
+        if example.method == "DELETE" and re.fullmatch(r"/v1/connections(\?(rate|jitter|dry_run)=.*)?", path):
+            # It has to be said which, which is more than one parameter.
+            path += "&all=1" if "?" in path else "?all=1"
         body = json.loads(_with(real, json.dumps(example.body)))
         if path.startswith("/v1/events"):
             _read_events(shuttled, path, example)
@@ -146,6 +158,11 @@ def test_answers_have_what_is_described_and_nothing_else(stage: Stage) -> None:
         ("/v1/rings", "/v1/rings"),
         ("/v1/whoami", "/v1/whoami"),
         ("/v1/history", "/v1/history"),
+        ("/v1/connections?interval=10ms", "/v1/connections"),
+        ("/v1/disconnects", "/v1/disconnects"),
+        ("/v1/log-levels", "/v1/log-levels"),
+        ("/v1/services/all/explain?client=127.0.0.1", "/v1/services/{service}/explain"),
+        ("/v1/services/all/explain?client=127.0.0.1&sni=a.example&alpn=h2", "/v1/services/{service}/explain"),
         ("/v1/history/1", "/v1/history/{id}"),
     ):
         answer = described.document["paths"][template]["get"]["responses"]["200"]

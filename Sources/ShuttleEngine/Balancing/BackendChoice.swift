@@ -23,12 +23,20 @@ extension UnsafePointer where Pointee == ServiceTable {
     /// `draw` is the hash of the client for `hash`, and a random number for the algorithms that need chance.
     @inline(__always)
     func chooseBackend(for draw: UInt64, excluding tried: TriedBackends) -> BackendChoice {
+        chooseBackend(for: draw, excluding: tried, TakingPlaces.self)
+    }
+
+    /// The same, with or without an effect on what is chosen from.
+    @inline(__always)
+    func chooseBackend<Effects: ChoiceEffects>(
+        for draw: UInt64, excluding tried: TriedBackends, _ effects: Effects.Type
+    ) -> BackendChoice {
         switch pointee.algorithm {
-        case .roundRobin where tried.count == 0: return reserveNextInRotation()
-        case .random where tried.count == 0: return reserveDrawn(draw)
-        case .twoChoices where tried.count == 0: return reserveBetterOfTwo(draw)
-        case .hash: return reserveHashed(draw, excluding: tried)
-        default: return reserveLeastLoaded(excluding: tried)
+        case .roundRobin where tried.count == 0: return reserveNextInRotation(effects)
+        case .random where tried.count == 0: return reserveDrawn(draw, effects)
+        case .twoChoices where tried.count == 0: return reserveBetterOfTwo(draw, effects)
+        case .hash: return reserveHashed(draw, excluding: tried, effects)
+        default: return reserveLeastLoaded(excluding: tried, effects)
         }
     }
 
@@ -45,8 +53,8 @@ extension UnsafePointer where Pointee == ServiceTable {
         }
         let choice =
             pointee.algorithm == .hash
-            ? reserveHashed(draw, excluding: tried, isRestRespected: true)
-            : reserveLeastLoaded(excluding: tried, isRestRespected: true)
+            ? reserveHashed(draw, excluding: tried, isRestRespected: true, TakingPlaces.self)
+            : reserveLeastLoaded(excluding: tried, isRestRespected: true, TakingPlaces.self)
         if case .reserved(let record) = choice { return record }
         return reserveTrial(excluding: tried, now: now)
     }
@@ -74,14 +82,14 @@ extension UnsafePointer where Pointee == ServiceTable {
     }
 
     @inline(__always)
-    private func reserveNextInRotation() -> BackendChoice {
+    private func reserveNextInRotation<Effects: ChoiceEffects>(_ effects: Effects.Type) -> BackendChoice {
         if !pointee.rotation.isEmpty {
-            let drawn = pointee.ticket.pointee.wrappingAdd(1, ordering: .relaxed).oldValue
+            let drawn = effects.turn(pointee.ticket)
             let entry = pointee.entries[Int(pointee.rotation[Int(drawn % UInt64(pointee.rotation.count))])]
-            if isEligible(entry), entry.reserve() { return .reserved(entry.record) }
+            if isEligible(entry), effects.reserve(entry) { return .reserved(entry.record) }
         }
         // It is full, or its health has changed and the rotation that knows is on its way.
-        return reserveLeastLoaded(excluding: TriedBackends())
+        return reserveLeastLoaded(excluding: TriedBackends(), effects)
     }
 
     /// Whether an entry of the rotation may be chosen if it has room. A rotation of backups is no longer right when
@@ -107,18 +115,18 @@ extension UnsafePointer where Pointee == ServiceTable {
         Int(truncatingIfNeeded: (draw &* UInt64(truncatingIfNeeded: pointee.rotation.count)) >> 32)
     }
 
-    private func reserveDrawn(_ draw: UInt64) -> BackendChoice {
+    private func reserveDrawn<Effects: ChoiceEffects>(_ draw: UInt64, _ effects: Effects.Type) -> BackendChoice {
         if !pointee.rotation.isEmpty {
             let entry = pointee.entries[Int(pointee.rotation[rotationPlace(draw >> 32)])]
-            if isEligible(entry), entry.reserve() { return .reserved(entry.record) }
+            if isEligible(entry), effects.reserve(entry) { return .reserved(entry.record) }
         }
-        return reserveLeastLoaded(excluding: TriedBackends())
+        return reserveLeastLoaded(excluding: TriedBackends(), effects)
     }
 
     /// Two draws by weight, from one half of the bits each; when both are the same backend, the second is the next other
     /// one in the rotation.
-    private func reserveBetterOfTwo(_ draw: UInt64) -> BackendChoice {
-        guard !pointee.rotation.isEmpty else { return reserveLeastLoaded(excluding: TriedBackends()) }
+    private func reserveBetterOfTwo<Effects: ChoiceEffects>(_ draw: UInt64, _ effects: Effects.Type) -> BackendChoice {
+        guard !pointee.rotation.isEmpty else { return reserveLeastLoaded(excluding: TriedBackends(), effects) }
         let firstIndex = pointee.rotation[rotationPlace(draw >> 32)]
         var place = rotationPlace(draw & 0xffff_ffff)
         for _ in 0..<pointee.rotation.count {
@@ -130,9 +138,9 @@ extension UnsafePointer where Pointee == ServiceTable {
             (second.record.pointee.active.load(ordering: .relaxed) + 1) * first.weight
             < (first.record.pointee.active.load(ordering: .relaxed) + 1) * second.weight
         let (better, other) = isSecondBetter ? (second, first) : (first, second)
-        if isEligible(better), better.reserve() { return .reserved(better.record) }
-        if isEligible(other), other.reserve() { return .reserved(other.record) }
-        return reserveLeastLoaded(excluding: TriedBackends())
+        if isEligible(better), effects.reserve(better) { return .reserved(better.record) }
+        if isEligible(other), effects.reserve(other) { return .reserved(other.record) }
+        return reserveLeastLoaded(excluding: TriedBackends(), effects)
     }
 
     // MARK: Hash
@@ -140,35 +148,38 @@ extension UnsafePointer where Pointee == ServiceTable {
     /// The client's backend, or the next along the table that can be had. Only when most are down or full is none found
     /// within `hashStepsMax` places; then the least loaded serves.
     @inline(__always)
-    private func reserveHashed(
+    private func reserveHashed<Effects: ChoiceEffects>(
         _ client: UInt64,
         excluding tried: TriedBackends,
-        isRestRespected: Bool = false
+        isRestRespected: Bool = false,
+        _ effects: Effects.Type
     ) -> BackendChoice {
-        if let record = reserveAlong(pointee.hashPlaces, client, excluding: tried, isRestRespected) {
+        if let record = reserveAlong(pointee.hashPlaces, client, excluding: tried, isRestRespected, effects) {
             return .reserved(record)
         }
         if !pointee.backupHashPlaces.isEmpty, !isAnyPrimaryUsable(excluding: tried),
-            let record = reserveAlong(pointee.backupHashPlaces, client, excluding: tried, isRestRespected)
+            let record = reserveAlong(
+                pointee.backupHashPlaces, client, excluding: tried, isRestRespected, effects)
         {
             return .reserved(record)
         }
-        return reserveLeastLoaded(excluding: tried, isRestRespected: isRestRespected)
+        return reserveLeastLoaded(excluding: tried, isRestRespected: isRestRespected, effects)
     }
 
     @inline(__always)
-    private func reserveAlong(
+    private func reserveAlong<Effects: ChoiceEffects>(
         _ places: UnsafeBufferPointer<UInt16>,
         _ client: UInt64,
         excluding tried: TriedBackends,
-        _ isRestRespected: Bool
+        _ isRestRespected: Bool,
+        _ effects: Effects.Type
     ) -> UnsafeMutablePointer<BackendRecord>? {
         guard !places.isEmpty else { return nil }
-        var place = Int(truncatingIfNeeded: ((client >> 32) &* UInt64(truncatingIfNeeded: places.count)) >> 32)
+        var place = ServiceTable.hashPlace(client, of: places.count)
         for _ in 0..<min(places.count, ServiceTable.hashStepsMax) {
             let entry = pointee.entries[Int(places[place])]
             if entry.isUsable, entry.takes(client), !tried.contains(entry.record.pointee.identifier),
-                !(isRestRespected && entry.record.pointee.rest.isOn), entry.reserve()
+                !(isRestRespected && entry.record.pointee.rest.isOn), effects.reserve(entry)
             {
                 return entry.record
             }
@@ -182,12 +193,14 @@ extension UnsafePointer where Pointee == ServiceTable {
     /// The usable backend with the fewest sessions for its weight of those that have room; among equals the first after
     /// a moving start, so that an idle service uses all of them. A further try comes here for every algorithm and draws
     /// no ticket, so that the rotation stays exact for those who need none.
-    private func reserveLeastLoaded(excluding tried: TriedBackends, isRestRespected: Bool = false) -> BackendChoice {
+    private func reserveLeastLoaded<Effects: ChoiceEffects>(
+        excluding tried: TriedBackends, isRestRespected: Bool = false, _ effects: Effects.Type
+    ) -> BackendChoice {
         let count = pointee.entries.count
         guard count > 0 else { return .unusable }
         let start =
             pointee.algorithm == .leastConnections && tried.count == 0
-            ? Int(pointee.ticket.pointee.wrappingAdd(1, ordering: .relaxed).oldValue % UInt64(count)) : 0
+            ? Int(effects.turn(pointee.ticket) % UInt64(count)) : 0
         while true {
             var best: ServiceTable.Entry?
             var bestActive = 0
@@ -214,7 +227,7 @@ extension UnsafePointer where Pointee == ServiceTable {
             }
             guard let best else { return isAnyUsable ? .full : .unusable }
             // Another ring may have given it a session meanwhile: then compare anew, so that the choice is exact.
-            if best.record.pointee.reserve(expected: bestActive) { return .reserved(best.record) }
+            if effects.reserve(best, expected: bestActive) { return .reserved(best.record) }
         }
     }
 }
@@ -222,4 +235,10 @@ extension UnsafePointer where Pointee == ServiceTable {
 extension ServiceTable {
     /// So many places of the table are looked at before all backends are.
     static var hashStepsMax: Int { 256 }
+
+    /// Where a hashed client looks first in a table of so many places.
+    @inline(__always)
+    static func hashPlace(_ client: UInt64, of count: Int) -> Int {
+        Int(truncatingIfNeeded: ((client >> 32) &* UInt64(truncatingIfNeeded: count)) >> 32)
+    }
 }

@@ -37,6 +37,12 @@ struct ClientTimes: ~Copyable {
         return shards[Int(hash >> 60)].withLock { $0.take(address, hash, by: rule, at: now, mayWait: mayWait) }
     }
 
+    /// When the bucket of an address is full again; 0 where nothing is known of it.
+    func time(of address: ClientAddress) -> UInt64 {
+        let hash = ClientShard.hash(address, seed)
+        return shards[Int(hash >> 60)].withLock { $0.time(of: address, hash) }
+    }
+
     /// Places in memory: for tests.
     var capacity: Int {
         (0..<ClientTimes.shardCount).reduce(0) { sum, index in sum + shards[index].withLock { $0.capacity } }
@@ -88,6 +94,17 @@ struct ClientTimesShard: ~Copyable {
         }
         guard let entry = place(for: address, hash, at: now) else { return .isTooEarly }
         return rule.take(from: &entry.pointee.full, at: now, mayWait: mayWait)
+    }
+
+    func time(of address: ClientAddress, _ hash: UInt64) -> UInt64 {
+        guard capacity > 0 else { return 0 }
+        let mask = capacity - 1
+        var index = Int(truncatingIfNeeded: hash) & mask
+        while entries![index].full != 0 {
+            if entries![index].address == address { return entries![index].full }
+            index = (index + 1) & mask
+        }
+        return 0
     }
 
     /// No further place is given: three quarters of them are taken, or as many as there may be.

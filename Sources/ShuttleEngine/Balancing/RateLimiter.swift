@@ -46,4 +46,12 @@ struct RateLimiter: ~Copyable {
             present = result.original
         }
     }
+
+    /// What `take` would answer, and nothing is taken.
+    func look(_ client: ClientAddress?, at now: UInt64, mayWait: Bool) -> RateRule.Answer {
+        var present =
+            isPerClient
+            ? clients.time(of: client ?? ClientAddress(high: 0, low: 0)) : full.load(ordering: .relaxed)
+        return rule.take(from: &present, at: now, mayWait: mayWait)
+    }
 }

@@ -12,6 +12,8 @@ enum EndReason {
     case lifetime
     /// Its backend drains, and its turn has come.
     case drain
+    /// Somebody has asked for its end.
+    case `operator`
 }
 
 /// Counters with a single writer, its worker; readers on other threads see each value whole.
@@ -43,6 +45,7 @@ struct CounterBlock: ~Copyable {
     let halfCloseEnds = Atomic<UInt64>(0)
     let lifetimeEnds = Atomic<UInt64>(0)
     let drainEnds = Atomic<UInt64>(0)
+    let operatorEnds = Atomic<UInt64>(0)
     /// Further tries after a connect that failed; of a backend, those that came to it.
     let retried = Atomic<UInt64>(0)
     /// Clients closed since what was to be read first was not what it must be; of UDP datagrams dropped for that.
@@ -51,7 +54,7 @@ struct CounterBlock: ~Copyable {
     let prereadTimeouts = Atomic<UInt64>(0)
     /// Clients that routes have led to other services.
     let routed = Atomic<UInt64>(0)
-    private let padding: InlineArray<13, UInt64> = .init(repeating: 0)
+    private let padding: InlineArray<12, UInt64> = .init(repeating: 0)
 
     func countEnd(_ reason: EndReason) {
         switch reason {
@@ -59,6 +62,7 @@ struct CounterBlock: ~Copyable {
         case .halfClose: halfCloseEnds.addAsOnlyWriter(1)
         case .lifetime: lifetimeEnds.addAsOnlyWriter(1)
         case .drain: drainEnds.addAsOnlyWriter(1)
+        case .operator: operatorEnds.addAsOnlyWriter(1)
         }
     }
 }

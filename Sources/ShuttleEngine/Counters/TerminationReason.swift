@@ -41,6 +41,8 @@ public enum TerminationReason: UInt8, Sendable, CaseIterable {
     case maxLifetime
     /// Its backend drains, and its turn had come.
     case drained
+    /// Somebody ended it by the admin API.
+    case `operator`
     /// It was cut when shuttled stopped.
     case cut
     /// Its service was removed, or passed its address on.
@@ -86,6 +88,7 @@ extension TerminationReason {
         case .halfCloseTimeout: "half_close_timeout"
         case .maxLifetime: "max_lifetime"
         case .drained: "drained"
+        case .operator: "operator"
         case .cut: "cut"
         case .serviceRemoved: "service_removed"
         case .idle: "idle"
@@ -112,6 +115,7 @@ extension TerminationReason {
         case .halfClose: self = .halfCloseTimeout
         case .lifetime: self = .maxLifetime
         case .drain: self = .drained
+        case .operator: self = .operator
         }
     }
 }

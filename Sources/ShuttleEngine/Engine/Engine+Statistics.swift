@@ -57,6 +57,7 @@ extension Engine {
     private static func statistics(ofRing index: Int, _ worker: WorkerThread) -> RingStatistics {
         let link = worker.link
         let adoptions = link.pointee.adoptions.summary()
+        let inspections = link.pointee.inspectionTurns.summary()
         return RingStatistics(
             index: index,
             sessions: link.pointee.sessions.load(ordering: .acquiring),
@@ -71,6 +72,9 @@ extension Engine {
             adoptions: adoptions.count,
             adoptionMicrosecondsP999: microsecondsRoundedUp(adoptions.quantileNanoseconds(perMille: 999)),
             adoptionMicrosecondsMax: microsecondsRoundedUp(adoptions.longestNanoseconds),
+            inspectionTurns: inspections.count,
+            inspectionMicrosecondsP999: microsecondsRoundedUp(inspections.quantileNanoseconds(perMille: 999)),
+            inspectionMicrosecondsMax: microsecondsRoundedUp(inspections.longestNanoseconds),
             adoptionDurations: adoptions.counts.enumerated().compactMap { bucket, count in
                 count == 0
                     ? nil
@@ -126,7 +130,8 @@ extension Engine {
             idle: counters.sum { $0.idleEnds.load(ordering: .relaxed) },
             halfClose: counters.sum { $0.halfCloseEnds.load(ordering: .relaxed) },
             lifetime: counters.sum { $0.lifetimeEnds.load(ordering: .relaxed) },
-            drain: counters.sum { $0.drainEnds.load(ordering: .relaxed) }
+            drain: counters.sum { $0.drainEnds.load(ordering: .relaxed) },
+            operator: counters.sum { $0.operatorEnds.load(ordering: .relaxed) }
         )
     }
 }

@@ -128,6 +128,8 @@ public final class Engine {
     var nextJudgement = UInt64.max
     /// When a backend that ramps takes its next step.
     var nextSlowStartStep = UInt64.max
+    /// What a ring is asked about its sessions, while it is not answered.
+    var asked: (ring: Int, inspection: UnsafeMutablePointer<SessionInspection>)?
     /// Not yet told to the caller.
     var ejectionChanges: [EjectionChange] = []
 
@@ -326,6 +328,7 @@ public final class Engine {
         guard isRunning else { return }
         for worker in workers { worker.stop() }
         isRunning = false
+        forgetQuestion()
         snapshots.removeAll()
     }
 
@@ -425,7 +428,7 @@ public final class Engine {
         )
     }
 
-    private func wake(_ rings: [Int]) {
+    func wake(_ rings: [Int]) {
         guard isRunning else { return }
         for index in rings { _ = workers[index].waker.wake() }
     }
@@ -444,7 +447,8 @@ public final class Engine {
     private func reclaim() {
         let oldest = workers.indices.map(acknowledgedEpoch(of:)).min() ?? 0
         snapshots.removeAll { $0.epoch < oldest }
-        records.collect(acknowledged: oldest)
+        // Whoever looks for sessions of a record by its address must not find those of another.
+        if asked == nil { records.collect(acknowledged: oldest) }
         forgetNames()
     }
 }

@@ -166,6 +166,12 @@ public struct SocketAddress: Sendable {
         return high == 0 && low >> 32 == 0xffff ? UInt32(truncatingIfNeeded: low) : nil
     }
 
+    /// The same address; an IPv4 address that came in the form that IPv6 has for it as the IPv4 address that it is.
+    var unmapped: SocketAddress {
+        guard family == AF_INET6, let host = ipv4Host else { return self }
+        return .ipv4(host, port: port)
+    }
+
     /// Whether the address part is all zero: 0.0.0.0 or ::.
     public var isWildcard: Bool {
         !isUnix

@@ -36,6 +36,9 @@ struct IdleClock {
         lastReceive = now
     }
 
+    /// When bytes last went either way.
+    var lastActivity: UInt64 { max(lastReceive, lastSend) }
+
     /// A send was submitted or has completed. What the kernel takes is no progress while the peer takes nothing:
     /// it counts only for when output began to be pending.
     @inline(__always)

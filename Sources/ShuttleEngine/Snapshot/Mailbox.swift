@@ -3,7 +3,7 @@
 import Synchronization
 
 /// Whoever takes the pointer out owns what it points to; putting one in returns the one nobody took.
-struct Mailbox<Value>: ~Copyable {
+struct Mailbox<Value: ~Copyable>: ~Copyable {
     // A pointer's bits, 0 for none: the compiler's thread sanitizer breaks on atomic exchanges of pointers themselves.
     private let slot = Atomic<UInt>(0)
 

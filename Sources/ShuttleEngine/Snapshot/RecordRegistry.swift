@@ -25,6 +25,9 @@ final class RecordRegistry {
     private var backends: [BackendIdentity: UnsafeMutablePointer<BackendRecord>] = [:]
     private var retiredServices: [(record: UnsafeMutablePointer<ServiceRecord>, epoch: UInt64)] = []
     private var retiredBackends: [RetiredBackend] = []
+    /// Of every record that is not freed, retired or not: sessions have no names but these.
+    private var serviceNames: [UnsafeMutablePointer<ServiceRecord>: String] = [:]
+    private var backendIdentities: [UnsafeMutablePointer<BackendRecord>: BackendIdentity] = [:]
     private var nextIdentifier: UInt32 = 1
     private var nextServiceIdentifier: UInt32 = 1
     /// Of every record, and of those that are gone as long as somebody may ask.
@@ -49,6 +52,7 @@ final class RecordRegistry {
         names.add(service: name, nextServiceIdentifier)
         nextServiceIdentifier &+= 1
         services[name] = record
+        serviceNames[record] = name
         return record
     }
 
@@ -61,6 +65,7 @@ final class RecordRegistry {
         names.add(backend: identity, nextIdentifier)
         nextIdentifier &+= 1
         backends[identity] = record
+        backendIdentities[record] = identity
         return record
     }
 
@@ -85,6 +90,7 @@ final class RecordRegistry {
         retiredServices.removeAll { retired in
             guard retired.epoch <= acknowledged, retired.record.pointee.counters.active == 0 else { return false }
             names.depart(service: retired.record.pointee.identifier)
+            serviceNames[retired.record] = nil
             RecordRegistry.free(retired.record)
             return true
         }
@@ -93,6 +99,7 @@ final class RecordRegistry {
                 return false
             }
             names.depart(backend: retired.record.pointee.identifier)
+            backendIdentities[retired.record] = nil
             RecordRegistry.free(retired.record)
             return true
         }
@@ -102,6 +109,22 @@ final class RecordRegistry {
     /// snapshots of before, while sessions of theirs may still be connecting.
     func clearSources(exceptServices keptServices: Set<String>) {
         for (name, record) in services where !keptServices.contains(name) { record.pointee.setSources(nil) }
+    }
+
+    // MARK: Names
+
+    func name(of record: UnsafeMutablePointer<ServiceRecord>) -> String? { serviceNames[record] }
+    func name(of record: UnsafeMutablePointer<BackendRecord>) -> String? { backendIdentities[record]?.name }
+
+    /// The service of this name, and those that had it before and still have sessions.
+    func services(named name: String) -> [UnsafeMutablePointer<ServiceRecord>] {
+        serviceNames.filter { $0.value == name }.map(\.key)
+    }
+
+    /// The same of backends, of one service or of all: one whose address has changed is another one.
+    func backends(named name: String, of service: String?) -> [UnsafeMutablePointer<BackendRecord>] {
+        backendIdentities.filter { $0.value.name == name && (service == nil || $0.value.service == service) }
+            .map(\.key)
     }
 
     // MARK: Drains

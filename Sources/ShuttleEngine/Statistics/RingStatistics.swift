@@ -28,6 +28,12 @@ public struct RingStatistics: Sendable, Equatable {
     public var adoptionMicrosecondsP999: UInt64
     /// The longest adoption, rounded up.
     public var adoptionMicrosecondsMax: UInt64
+    /// Turns in which sessions were looked through for those who list or end them.
+    public var inspectionTurns: UInt64
+    /// The time that 99.9 % of them did not exceed, as of adoptions.
+    public var inspectionMicrosecondsP999: UInt64
+    /// The longest that sessions were looked through within one turn, rounded up: so long nothing else was done.
+    public var inspectionMicrosecondsMax: UInt64
     /// How many adoptions took how long, the shortest first, without what never occurred. What is counted between two looks
     /// is the difference of both.
     public var adoptionDurations: [DurationCount]

@@ -10,12 +10,17 @@ public struct SessionEnds: Sendable, Equatable {
     public var lifetime: UInt64 = 0
     /// Their backend drained.
     public var drain: UInt64 = 0
+    /// Somebody asked for their end.
+    public var `operator`: UInt64 = 0
 
-    public init(idle: UInt64 = 0, halfClose: UInt64 = 0, lifetime: UInt64 = 0, drain: UInt64 = 0) {
+    public init(
+        idle: UInt64 = 0, halfClose: UInt64 = 0, lifetime: UInt64 = 0, drain: UInt64 = 0, operator: UInt64 = 0
+    ) {
         self.idle = idle
         self.halfClose = halfClose
         self.lifetime = lifetime
         self.drain = drain
+        self.operator = `operator`
     }
 
     mutating func add(_ other: SessionEnds) {
@@ -23,6 +28,7 @@ public struct SessionEnds: Sendable, Equatable {
         halfClose += other.halfClose
         lifetime += other.lifetime
         drain += other.drain
+        `operator` += other.operator
     }
 }
 

@@ -24,7 +24,7 @@ extension Worker where Ring: ~Copyable {
         if queuedHead != SessionTable.none { reviewQueues() }
         if delayedHead != SessionTable.none { reviewDelayed() }
         if next.pointee.drainChanges != drainSweep.changesSeen { startDrainSweep(next.pointee.drainChanges) }
-        isFollowing = changedListeners != ListenerTable.none || drainSweep.isUnderWay
+        isFollowing = changedListeners != ListenerTable.none || drainSweep.isUnderWay || inspection != nil
         // Before the acknowledgement: who is told that a change is in effect finds it counted.
         let duration = ring.nowNanoseconds() &- start
         link.pointee.adoptions.record(duration)
@@ -61,7 +61,8 @@ extension Worker where Ring: ~Copyable {
     mutating func continueFollowing() {
         if changedListeners != ListenerTable.none { continueAdopting() }
         if drainSweep.isUnderWay { continueDrainSweep() }
-        isFollowing = changedListeners != ListenerTable.none || drainSweep.isUnderWay
+        continueInspection()
+        isFollowing = changedListeners != ListenerTable.none || drainSweep.isUnderWay || inspection != nil
     }
 
     /// Asks the kernel for what the state of changed listeners wants, whatever later snapshots have made of it meanwhile.

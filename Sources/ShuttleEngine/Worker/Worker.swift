@@ -81,6 +81,8 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
     var drainSweep = DrainSweep()
     /// Where the connection comes from that is being taken in.
     var acceptedAddress = RawAddress()
+    /// What the control thread wants to know of the sessions, while it is not answered.
+    var inspection: UnsafeMutablePointer<SessionInspection>?
     /// Connects take their service's source addresses in turn.
     var sourceTurn: UInt32 = 0
     var isStopping = false
@@ -168,7 +170,7 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
     /// Asked at the end only; apart, so that the loop is not the larger for it.
     @inline(never)
     private mutating func isIdle() -> Bool {
-        guard sessions.count == 0, datagrams.isIdle else { return false }
+        guard sessions.count == 0, datagrams.isIdle, inspection == nil else { return false }
         for place in listeners.indices where listeners[place].pointee.isAcceptArmed { return false }
         return true
     }
@@ -192,6 +194,8 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
     @inline(never)
     private mutating func obeyCommands() {
         let commands = link.pointee.commands.load(ordering: .acquiring)
+        if commands & WorkerLink.inspectCommand != 0 { takeInspection() }
+        guard commands & (WorkerLink.cutCommand | WorkerLink.stopCommand) != 0 else { return }
         if commands & WorkerLink.stopCommand != 0, !isStopping {
             isStopping = true
             letGoOfListeners()

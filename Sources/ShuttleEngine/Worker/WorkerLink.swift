@@ -12,9 +12,11 @@ struct WorkerLink: ~Copyable {
     private let visitors = Atomic<Int>(0)
     /// Control puts, the worker takes.
     let mailbox = Mailbox<SnapshotView>()
+    /// A question about sessions; as above.
+    let inspections = Mailbox<SessionInspection>()
     /// Written by the worker: it runs on this epoch and has let go of everything earlier.
     let acknowledgedEpoch = Atomic<UInt64>(0)
-    /// Set by control, never cleared.
+    /// Set by control; only `inspectCommand` is cleared, by the worker.
     let commands = Atomic<UInt8>(0)
     /// Set by the worker before it releases its ring: there is nobody to wake any more.
     let hasEnded = Atomic<Bool>(false)
@@ -40,6 +42,8 @@ struct WorkerLink: ~Copyable {
     private let datagramSockets = Atomic<Int>(0)
     /// Sessions that have ended. Written by the worker.
     let records: SessionRecordBuffer
+    /// How long sessions were looked through within a turn. Written by the worker.
+    let inspectionTurns = DurationHistogram()
 
     /// `records`: how many of the sessions that ended are remembered, of all or of those only that are to be logged.
     init(sessionCapacity: Int, waker: RingWaker, recordCapacity: Int = 1024, keepsAllRecords: Bool = true) {
@@ -83,6 +87,9 @@ struct WorkerLink: ~Copyable {
     static let cutCommand: UInt8 = 1 << 0
     /// End every session and the thread.
     static let stopCommand: UInt8 = 1 << 1
+
+    /// There is a question about sessions.
+    static let inspectCommand: UInt8 = 1 << 2
 
     func command(_ bit: UInt8) {
         commands.bitwiseOr(bit, ordering: .releasing)

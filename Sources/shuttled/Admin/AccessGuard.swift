@@ -101,7 +101,7 @@ extension AdminRoute {
     func leastRole(for method: HTTPRequest.Method) -> AccessRole {
         switch self {
         case _ where method == .get || method == .head: .read
-        case .historyRestore: .write
+        case .historyRestore, .logLevels: .write
         // More may be needed, which depends on what is changed and is judged with the change.
         default: .operate
         }

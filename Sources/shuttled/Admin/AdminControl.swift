@@ -5,7 +5,7 @@ import NIOCore
 import ShuttleEngine
 
 /// The control plane as the admin API sees it.
-protocol AdminControl: Sendable {
+protocol AdminControl: ConnectionControl, Sendable {
     /// Where everything runs, for what has to happen in time.
     var loop: any EventLoop { get }
     /// What has happened.
@@ -40,6 +40,8 @@ protocol AdminControl: Sendable {
     /// Everything that is counted.
     func metrics(_ bounds: DistributionBounds) async -> MetricsReading
     func readiness() async -> Readiness
+    /// What would become of a client that came now; nil where there is no such service.
+    func explain(service: String, client: ExplainedClient) async -> ServiceExplanation?
     /// Comes back when what is waited for has come about, or why it did not.
     func wait(for wait: ServiceWait, timeout: TimeAmount, presence: ClientPresence) async -> ServiceWait.Outcome
 }

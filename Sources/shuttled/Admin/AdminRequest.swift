@@ -15,6 +15,8 @@ struct AdminRequest: Sendable {
     let peer: String
     /// Who that is by name, and what they may do; nil where there are no tokens.
     let caller: Caller?
+    /// What the request is called in the log; empty for nothing.
+    let identifier: String
     let limits: AdminLimits
     /// Called before a body is read: its sender may be waiting to be asked for it.
     let announceBody: @Sendable () -> Void
@@ -88,9 +90,30 @@ struct AdminRequest: Sendable {
         return await answer(live, of: decoded.change.part)
     }
 
+    /// Reads a body that is JSON.
+    func document() async throws -> JSONDocument {
+        if let refusal = ContentRules.typeRefusal(head.headerFields, method: head.method) {
+            throw refusal
+        }
+        let bytes = try await readBody(max: limits.objectBytesMax)
+        do throws(ConfigurationDecodingError) {
+            return try ConfigurationDecoder.document(parsing: bytes)
+        } catch {
+            throw ProblemDetails(error)
+        }
+    }
+
+    /// Reads a body that nobody needs, so that its sender gets the answer.
+    func passOverBody() async throws {
+        _ = try await readBody(max: limits.objectBytesMax)
+    }
+
     /// Who makes this request.
-    private var origin: ChangeOrigin {
-        ChangeOrigin(peer: peer, request: "\(head.method.rawValue) \(head.path ?? "")", caller: caller)
+    var origin: ChangeOrigin {
+        ChangeOrigin(
+            peer: peer, request: "\(head.method.rawValue) \(head.path ?? "")", caller: caller,
+            identifier: identifier.isEmpty ? nil : identifier
+        )
     }
 
     /// The answer of a change that was made.

@@ -12,17 +12,21 @@ struct AdminResponder: Sendable {
     let requestGuard: RequestGuard
     let accessGuard: AccessGuard
     let limits: AdminLimits
+    private let logLevels: LogLevels
     private let places: LongAnswerPlaces
     private let unauthorizedLog = UnauthorizedLog()
 
     /// Without `tokens` whoever reaches the endpoint may do everything.
     init(
-        control: any AdminControl, hosts: AllowedHosts, tokens: AccessTokens? = nil, limits: AdminLimits = AdminLimits()
+        control: any AdminControl, hosts: AllowedHosts, tokens: AccessTokens? = nil,
+        limits: AdminLimits = AdminLimits(),
+        logLevels: LogLevels = LogLevels()
     ) {
         self.control = control
         self.requestGuard = RequestGuard(hosts: hosts)
         self.accessGuard = AccessGuard(tokens: tokens)
         self.limits = limits
+        self.logLevels = logLevels
         self.places = LongAnswerPlaces(limits)
     }
 
@@ -42,13 +46,15 @@ struct AdminResponder: Sendable {
     /// Answers one request that arrived at `local`. Throws only when the connection broke while the body was read:
     /// there is nobody left to answer then, or the connection has answered by itself.
     func respond(
-        to request: Request, arrivedAt local: NIOCore.SocketAddress?, from peer: AdminPeer, logger: Logger,
-        announceBody: @escaping @Sendable () -> Void, attend: @escaping Attend
+        to request: Request, arrivedAt local: NIOCore.SocketAddress?, from peer: AdminPeer,
+        named identifier: String = "",
+        logger: Logger, announceBody: @escaping @Sendable () -> Void, attend: @escaping Attend
     ) async throws -> Response {
         var response: Response
         do {
             response = try await answer(
-                to: request, arrivedAt: local, from: peer, logger: logger, announceBody: announceBody, attend: attend
+                to: request, arrivedAt: local, from: peer, named: identifier, logger: logger,
+                announceBody: announceBody, attend: attend
             )
         } catch let problem as ProblemDetails {
             logger.debug("request refused", metadata: ["problem": "\(problem.kind)", "detail": "\(problem.detail)"])
@@ -72,8 +78,8 @@ struct AdminResponder: Sendable {
     }
 
     private func answer(
-        to request: Request, arrivedAt local: NIOCore.SocketAddress?, from peer: AdminPeer, logger: Logger,
-        announceBody: @escaping @Sendable () -> Void, attend: @escaping Attend
+        to request: Request, arrivedAt local: NIOCore.SocketAddress?, from peer: AdminPeer, named identifier: String,
+        logger: Logger, announceBody: @escaping @Sendable () -> Void, attend: @escaping Attend
     ) async throws -> Response {
         if let refusal = requestGuard.refusal(of: request.head, arrivedAt: local) {
             throw refusal
@@ -91,7 +97,7 @@ struct AdminResponder: Sendable {
         }
         let admitted = AdminRequest(
             head: request.head, body: request.body, parameters: target.parameters, peer: peer.description,
-            caller: entry?.caller, limits: limits, announceBody: announceBody
+            caller: entry?.caller, identifier: identifier, limits: limits, announceBody: announceBody
         )
         switch route {
         case .root:
@@ -143,6 +149,17 @@ struct AdminResponder: Sendable {
             case .delete: return try await resource.revert(id, admitted)
             default: return try await resource.get(id, admitted)
             }
+        case .connections:
+            let resource = ConnectionsResource(control: control)
+            return isRead(request) ? try await resource.list(admitted) : try await resource.endMany(admitted)
+        case .connection(let id):
+            let resource = ConnectionsResource(control: control)
+            return isRead(request) ? try await resource.get(id, admitted) : try await resource.end(id, admitted)
+        case .disconnects:
+            return try await DisconnectsResource(control: control).list(admitted)
+        case .disconnect(let id):
+            let resource = DisconnectsResource(control: control)
+            return isRead(request) ? try await resource.get(id, admitted) : try await resource.cancel(id, admitted)
         case .serviceConfiguration(let name):
             return try await ServiceResource(control: control, name: name).getConfiguration(admitted)
         case .backendConfiguration(let service, let name):
@@ -152,6 +169,11 @@ struct AdminResponder: Sendable {
             return try EventsResource(control: control, places: places).get(admitted, attend, logger)
         case .serviceWait(let name):
             return try await WaitResource(control: control, places: places, service: name).get(admitted, attend)
+        case .serviceExplanation(let name):
+            return try await ExplainResource(control: control, service: name).get(admitted)
+        case .logLevels:
+            let resource = LogLevelsResource(levels: logLevels)
+            return isRead(request) ? try resource.get(admitted) : try await resource.change(admitted, logger)
         case .service(let name):
             let resource = ServiceResource(control: control, name: name)
             switch request.method {

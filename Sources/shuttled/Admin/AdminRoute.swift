@@ -37,6 +37,14 @@ enum AdminRoute: Equatable, Sendable {
     case confirmations
     /// `/v1/confirm/{id}`: it, where it is that one.
     case confirmation(String)
+    /// `/v1/connections`: sessions, listed and ended.
+    case connections
+    /// `/v1/connections/{id}`: one of them.
+    case connection(String)
+    /// `/v1/disconnects`: jobs that end many.
+    case disconnects
+    /// `/v1/disconnects/{id}`: one of them.
+    case disconnect(String)
     /// `/v1/services/{service}`: its configuration alone.
     case serviceConfiguration(String)
     /// `/v1/services/{service}/backends/{backend}`: its configuration alone.
@@ -45,6 +53,10 @@ enum AdminRoute: Equatable, Sendable {
     case events
     /// `/v1/services/{service}/wait`: waits for something to come about in it.
     case serviceWait(String)
+    /// `/v1/services/{service}/explain`: what would become of a client.
+    case serviceExplanation(String)
+    /// `/v1/log-levels`: from which level on is logged.
+    case logLevels
     /// `/{service}`
     case service(String)
     /// `/{service}/{backend}`
@@ -60,6 +72,9 @@ enum AdminRoute: Equatable, Sendable {
             .description, .rings, .serviceConfiguration, .backendConfiguration, .serviceWait,
             .events, .history, .historyEntry, .confirmations, .recentSessions, .metrics:
             return [.get, .head]
+        case .disconnects, .serviceExplanation: return [.get, .head]
+        case .logLevels: return [.get, .head, .put, .patch]
+        case .connections, .connection, .disconnect: return [.get, .head, .delete]
         case .confirmation: return [.get, .head, .post, .delete]
         case .historyRestore: return [.post]
         case .configuration: return [.get, .head, .put]
@@ -123,10 +138,16 @@ enum AdminRoute: Equatable, Sendable {
             case ["v1", "history", segments.dropFirst(2).first, "restore"]: route = .historyRestore(segments[2])
             case ["v1", "confirm"]: route = .confirmations
             case ["v1", "confirm", segments.last]: route = .confirmation(segments[2])
+            case ["v1", "connections"]: route = .connections
+            case ["v1", "connections", segments.last]: route = .connection(segments[2])
+            case ["v1", "disconnects"]: route = .disconnects
+            case ["v1", "disconnects", segments.last]: route = .disconnect(segments[2])
             case ["v1", "services", segments.last]: route = .serviceConfiguration(segments[2])
             case ["v1", "services", segments.dropFirst(2).first, "backends", segments.last]:
                 route = .backendConfiguration(service: segments[2], name: segments[4])
             case ["v1", "services", segments.dropFirst(2).first, "wait"]: route = .serviceWait(segments[2])
+            case ["v1", "services", segments.dropFirst(2).first, "explain"]: route = .serviceExplanation(segments[2])
+            case ["v1", "log-levels"]: route = .logLevels
             case [first]: route = HealthProbe(rawValue: first).map { .health($0) }
             default: route = nil
             }

@@ -33,7 +33,7 @@ struct AdminServer: Service {
         self.table = NIOLoopBoundBox.makeBoxSendingValue(
             ConnectionTable(connectionsMax: responder.limits.connectionsMax), eventLoop: group.any()
         )
-        self.logger = logger
+        self.logger = logger.of(.admin)
         self.onRunning = onRunning
     }
 
@@ -139,10 +139,11 @@ struct AdminServer: Service {
         _ request: Request, writer: consuming ResponseWriter, channel: any Channel
     ) async throws {
         var logger = logger
-        logger[metadataKey: "request"] = "\(RequestID())"
+        let identifier = RequestIdentifier.of(request.head)
+        logger[metadataKey: "request_id"] = "\(identifier)"
         let peer = await AdminPeer.of(channel, withGroups: responder.accessGuard.asksForGroups)
         var response = try await responder.respond(
-            to: request, arrivedAt: channel.localAddress, from: peer, logger: logger,
+            to: request, arrivedAt: channel.localAddress, from: peer, named: identifier, logger: logger,
             announceBody: { channel.triggerUserOutboundEvent(ConnectionHandler.Event.bodyWanted, promise: nil) },
             attend: { presence, kind in
                 // Fails where there is no connection any more.
@@ -151,6 +152,7 @@ struct AdminServer: Service {
             }
         )
         response.headers[.date] = HTTPDate.now()
+        response.headers[RequestIdentifier.field] = identifier
         try await writer.write(response: response.head, body: response.body)
     }
 }

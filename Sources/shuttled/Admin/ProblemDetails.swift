@@ -25,6 +25,8 @@ struct ProblemDetails: Error, Equatable, Sendable {
         case unknownBackend = "unknown-backend"
         case unknownHistoryEntry = "unknown-history-entry"
         case unknownConfirmation = "unknown-confirmation"
+        case unknownConnection = "unknown-connection"
+        case unknownDisconnect = "unknown-disconnect"
         case awaitsConfirmation = "awaits-confirmation"
         case confirmationEnded = "confirmation-ended"
         case methodNotAllowed = "method-not-allowed"
@@ -50,7 +52,8 @@ struct ProblemDetails: Error, Equatable, Sendable {
                 return .badRequest
             case .unauthorized: return .unauthorized
             case .insufficientRole, .foreignHost, .foreignOrigin: return .forbidden
-            case .notFound, .unknownService, .unknownBackend, .unknownHistoryEntry, .unknownConfirmation:
+            case .notFound, .unknownService, .unknownBackend, .unknownHistoryEntry, .unknownConfirmation,
+                .unknownConnection, .unknownDisconnect:
                 return .notFound
             case .methodNotAllowed: return .methodNotAllowed
             case .requestTimeout, .waitTimeout: return .requestTimeout
@@ -82,6 +85,8 @@ struct ProblemDetails: Error, Equatable, Sendable {
             case .unknownBackend: return "There is no such backend"
             case .unknownHistoryEntry: return "There is no such change in the history"
             case .unknownConfirmation: return "No such change waits to be confirmed"
+            case .unknownConnection: return "There is no such connection"
+            case .unknownDisconnect: return "There is no such disconnect job"
             case .awaitsConfirmation: return "Another change waits to be confirmed"
             case .confirmationEnded: return "The change does not wait any more"
             case .methodNotAllowed: return "The method is not allowed here"

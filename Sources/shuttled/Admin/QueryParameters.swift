@@ -42,6 +42,31 @@ struct QueryParameters: Sendable {
         return amount
     }
 
+    /// A whole number, written in one way only; nil where there is no such parameter.
+    func integer(_ name: String, in range: ClosedRange<Int>) throws(ProblemDetails) -> Int? {
+        guard let text = values[name] else {
+            return nil
+        }
+        guard let number = Int(text), String(number) == text, range.contains(number) else {
+            throw ProblemDetails(
+                .invalidParameter,
+                "\(name) is \(Quoted(text)); it must be an integer from \(range.lowerBound) to \(range.upperBound)"
+            )
+        }
+        return number
+    }
+
+    /// Whether `name=1` is given; 0 is as good as nothing.
+    func flag(_ name: String) throws(ProblemDetails) -> Bool {
+        guard let text = values[name] else {
+            return false
+        }
+        guard text == "0" || text == "1" else {
+            throw ProblemDetails(.invalidParameter, "\(name) is \(Quoted(text)); it must be 1 (yes) or 0 (no)")
+        }
+        return text == "1"
+    }
+
     /// A number without a unit may be anything, so only 0 needs none.
     static func duration(_ text: String) -> TimeAmount? {
         if text == "0" {

@@ -28,6 +28,23 @@ struct RequestTarget {
 
 /// Percent-encoding of paths and queries, decoded strictly.
 enum PercentEncoding {
+    /// A value as it can stand in a query: everything but letters, digits, `-`, `.`, `_` and `~` is encoded.
+    static func encode(_ text: String) -> String {
+        var result = ""
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
+                UInt8(ascii: "~"):
+                result.unicodeScalars.append(Unicode.Scalar(byte))
+            default:
+                let digits = String(byte, radix: 16, uppercase: true)
+                result += "%" + (digits.utf8.count == 1 ? "0" : "") + digits
+            }
+        }
+        return result
+    }
+
     /// The decoded text; `nil` when `%` is not followed by two digits or the result is not UTF-8. `+` is a plus.
     static func decode(_ text: Substring) -> String? {
         var bytes: [UInt8] = []

@@ -56,6 +56,9 @@ enum StatisticsEncoder {
             writer.member("adoptions", ring.adoptions)
             writer.member("adoption_microseconds_p999", ring.adoptionMicrosecondsP999)
             writer.member("adoption_microseconds_max", ring.adoptionMicrosecondsMax)
+            writer.member("inspection_turns", ring.inspectionTurns)
+            writer.member("inspection_microseconds_p999", ring.inspectionMicrosecondsP999)
+            writer.member("inspection_microseconds_max", ring.inspectionMicrosecondsMax)
             writer.list("adoption_durations") { writer in
                 for duration in ring.adoptionDurations {
                     writer.object { writer in
@@ -181,6 +184,7 @@ enum StatisticsEncoder {
             writer.member("half_close", ends.halfClose)
             writer.member("lifetime", ends.lifetime)
             writer.member("drain", ends.drain)
+            writer.member("operator", ends.operator)
         }
     }
 }

@@ -21,6 +21,7 @@ struct CtlCommand: ParsableCommand {
             GetCommand.self, WatchCommand.self, EventsCommand.self, HistoryCommand.self, HealthCommand.self,
             SetCommand.self, PatchCommand.self, PutCommand.self, DeleteCommand.self, DrainCommand.self,
             ReadyCommand.self, WaitCommand.self, RestoreCommand.self, ConfirmCommand.self, RevertCommand.self,
+            ConnectionsCommand.self, KillCommand.self, ExplainCommand.self,
         ],
         helpNames: HelpFlag.names
     )

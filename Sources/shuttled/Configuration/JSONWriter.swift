@@ -50,6 +50,14 @@ struct JSONWriter {
         bytes.append(contentsOf: String(integer).utf8)
     }
 
+    /// A number of thousandths as a decimal fraction: `0.125`.
+    mutating func value(thousandths: Int) {
+        startValue()
+        let fraction = String(thousandths % 1000)
+        let zeros = String(repeating: "0", count: 3 - fraction.utf8.count)
+        bytes.append(contentsOf: "\(thousandths / 1000).\(zeros)\(fraction)".utf8)
+    }
+
     mutating func value(_ bool: Bool) {
         startValue()
         bytes.append(contentsOf: (bool ? "true" : "false").utf8)

@@ -70,17 +70,20 @@ struct ChangeOrigin: Sendable {
     var pointerPrefix: String
     /// Who it is by name, and what they may do; nil where nobody is asked, and everything may be done.
     var caller: Caller?
+    /// What its request is called in the log.
+    var identifier: String?
     /// The change is taken back unless it is confirmed within so long.
     var confirmWithin: TimeAmount?
 
     init(
         peer: String, request: String, pointerPrefix: String = "", caller: Caller? = nil,
-        confirmWithin: TimeAmount? = nil
+        identifier: String? = nil, confirmWithin: TimeAmount? = nil
     ) {
         self.peer = peer
         self.request = request
         self.pointerPrefix = pointerPrefix
         self.caller = caller
+        self.identifier = identifier
         self.confirmWithin = confirmWithin
     }
 }

@@ -36,6 +36,19 @@ extension ControlPlane {
         ])
     }
 
+    /// What would become of a client that came now; nil where there is no such service.
+    func explain(service name: String, client: ExplainedClient) -> ServiceExplanation? {
+        guard let explanation = dataPlane.explain(service: name, client: client) else {
+            return nil
+        }
+        // The engine has no backend whose name stands for nothing.
+        let looked = services.first { $0.configuration.name == explanation.service.name }
+        let unresolved = looked.map { service in
+            zip(service.configuration.backends, service.places).filter { $1.isEmpty }.map { backend, _ in backend }
+        }
+        return ServiceExplanation(explanation: explanation, unresolved: unresolved ?? [])
+    }
+
     // MARK: Waiting
 
     /// Comes back when what is waited for has come about, or can no longer, or the time is over, or the client has left.

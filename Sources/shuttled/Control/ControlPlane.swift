@@ -29,6 +29,9 @@ actor ControlPlane {
     private let traffic: TrafficMonitor
     let observer: ServiceObserver
     let turnstile = Turnstile()
+    /// Rings are asked about their sessions one at a time.
+    let questions = Turnstile()
+    let disconnects = Disconnects()
     let keeper: HistoryKeeper
     let confirmations: ConfirmationKeeper
 
@@ -63,7 +66,6 @@ actor ControlPlane {
     init(loop: any EventLoop, dataPlane: sending any DataPlane, parts: sending Parts, logger: Logger) {
         self.loop = loop
         self.executor = loop.executor
-        self.logger = logger
         self.dataPlane = dataPlane
         events = parts.events
         let told = ControlEvents(parts.events)
@@ -73,11 +75,13 @@ actor ControlPlane {
             loop: loop, dataPlane: dataPlane, store: parts.store, adoptionLimit: parts.adoptionLimit,
             fault: parts.fault
         )
+        let logger = logger.of(.control)
+        self.logger = logger
         keeper = HistoryKeeper(store: parts.store, logger: logger, calls: parts.historyCalls)
         confirmations = ConfirmationKeeper(loop: loop, store: parts.store, logger: logger, calls: parts.historyCalls)
-        names = NameWatch(loop: loop, logger: logger, lookup: parts.refresh, delay: parts.refreshDelay)
+        names = NameWatch(loop: loop, logger: logger.of(.names), lookup: parts.refresh, delay: parts.refreshDelay)
         health = HealthMonitor(
-            loop: loop, logger: logger, check: parts.check,
+            loop: loop, logger: logger.of(.health), check: parts.check,
             observer: HealthMonitor.Observer(
                 checked: { identity, result in
                     dataPlane.recordCheck(service: identity.service, backend: identity.backend, result: result)
@@ -88,7 +92,9 @@ actor ControlPlane {
                 told: { told.checked($0, isUp: $1, reason: $2) }
             )
         )
-        traffic = TrafficMonitor(loop: loop, logger: logger, told: told.judged) { dataPlane.judgeTraffic(at: $0) }
+        traffic = TrafficMonitor(loop: loop, logger: logger.of(.health), told: told.judged) {
+            dataPlane.judgeTraffic(at: $0)
+        }
         observer = ServiceObserver(loop: loop)
     }
 
@@ -327,6 +333,7 @@ actor ControlPlane {
             "request": "\(change.origin.request)", "epoch": "\(change.epoch)", "ms": "\(change.milliseconds)",
         ]
         metadata["token"] = change.origin.caller.map { "\($0.name)" }
+        metadata["request_id"] = change.origin.identifier.map { "\($0)" }
         logger.info("configuration changed", metadata: metadata)
         if hasStarted {
             told.changed(change)

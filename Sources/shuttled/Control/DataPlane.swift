@@ -34,6 +34,14 @@ protocol DataPlane: AnyObject {
     func takeSessions(since cursor: inout FinishedSessionCursor, limit: Int) -> FinishedSessions
     /// How long the sessions of each service took, in the order of `statistics`.
     func sessionDistributions(_ bounds: DistributionBounds) -> [SessionDistributions?]
+    /// Asks one ring about its sessions; one question at a time.
+    func ask(_ query: SessionQuery, ring: Int)
+    /// Its answer, nil while there is none.
+    func sessionAnswer() -> SessionAnswer?
+    /// What would become of a client that came now; nil where there is no such service.
+    func explain(service: String, client: ExplainedClient) -> Explanation?
+    /// Whether there is such a service or backend, or was, and has sessions.
+    func hasSessions(ofService service: String, backend: String?) -> Bool
     /// Closes every listener; `progress` says when it is done.
     func stopAccepting() -> Epoch
     func cutSessions()
@@ -94,6 +102,14 @@ final class EngineDataPlane: DataPlane {
     }
     func sessionDistributions(_ bounds: DistributionBounds) -> [SessionDistributions?] {
         engine.sessionDistributions(bounds)
+    }
+    func ask(_ query: SessionQuery, ring: Int) { engine.ask(query, ring: ring) }
+    func sessionAnswer() -> SessionAnswer? { engine.sessionAnswer() }
+    func explain(service: String, client: ExplainedClient) -> Explanation? {
+        engine.explain(service: service, client: client)
+    }
+    func hasSessions(ofService service: String, backend: String?) -> Bool {
+        engine.hasSessions(ofService: service, backend: backend)
     }
     func stopAccepting() -> Epoch { engine.stopAccepting() }
     func cutSessions() { engine.cutSessions() }

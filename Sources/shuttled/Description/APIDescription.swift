@@ -191,14 +191,14 @@ enum APIDescription {
                     "How many at most.", 10)
             ),
             ("Verbose", query("verbose", ["type": "string"], "Given, with whatever value: every check.", "1")),
-        ]
+        ] + ConnectionDescription.parameters + ExplanationDescription.parameters
     }
 
-    private static func path(_ name: JSONNode, _ schema: JSONNode, _ example: JSONNode) -> JSONNode {
+    static func path(_ name: JSONNode, _ schema: JSONNode, _ example: JSONNode) -> JSONNode {
         ["name": name, "in": "path", "required": true, "schema": schema, "example": example]
     }
 
-    private static func query(
+    static func query(
         _ name: JSONNode, _ schema: JSONNode, _ note: JSONNode, _ example: JSONNode
     ) -> JSONNode {
         ["name": name, "in": "query", "description": note, "schema": schema, "example": example]

@@ -18,7 +18,7 @@ enum AnswerSchemas {
             ),
             ("WaitOutcome", waitOutcome), ("Rings", list(of: ring)), ("Whoami", whoami),
             ("RecentSessions", recentSessions),
-        ]
+        ] + ConnectionDescription.components + ExplanationDescription.components
     }
 
     // MARK: Parts
@@ -30,10 +30,10 @@ enum AnswerSchemas {
     static let texts: JSONNode = ["type": "array", "items": ["type": "string"]]
 
     private static func reference(_ name: String) -> JSONNode { ConfigurationSchemas.reference(name) }
-    private static func list(of item: JSONNode) -> JSONNode { ["type": "array", "items": item] }
+    static func list(of item: JSONNode) -> JSONNode { ["type": "array", "items": item] }
 
     /// All of `properties` are there, `optional` may be.
-    private static func object(
+    static func object(
         _ properties: KeyValuePairs<String, JSONNode>, optional: KeyValuePairs<String, JSONNode> = [:]
     ) -> JSONNode {
         [
@@ -43,7 +43,7 @@ enum AnswerSchemas {
         ]
     }
 
-    private static func noted(_ schema: JSONNode, _ note: JSONNode) -> JSONNode { schema.adding(["description": note]) }
+    static func noted(_ schema: JSONNode, _ note: JSONNode) -> JSONNode { schema.adding(["description": note]) }
 
     // MARK: Problems
 
@@ -115,7 +115,7 @@ enum AnswerSchemas {
     }
 
     private static let sessionEnds = noted(
-        object(["idle": count, "half_close": count, "lifetime": count, "drain": count]),
+        object(["idle": count, "half_close": count, "lifetime": count, "drain": count, "operator": count]),
         "Sessions that shuttled itself ended, by the reason."
     )
 
@@ -125,6 +125,9 @@ enum AnswerSchemas {
         "accept_pauses": count, "stale_completions": count,
         "spliced_bytes": count, "adoptions": noted(count, "Configurations that it has taken up."),
         "adoption_microseconds_p999": count, "adoption_microseconds_max": count,
+        "inspection_turns": noted(count, "Turns in which connections were looked through, to list or to end them."),
+        "inspection_microseconds_p999": count,
+        "inspection_microseconds_max": noted(count, "The longest that took in one turn."),
         "adoption_durations": noted(
             list(of: object(["nanoseconds_max": count, "count": count])),
             "How many took longer than the one before says, and at most so long."

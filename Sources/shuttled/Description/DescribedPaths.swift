@@ -20,7 +20,8 @@ struct DescribedPath: Sendable {
 }
 
 enum DescribedPaths {
-    static let all: [DescribedPath] = seed + live + changes + process
+    static let all: [DescribedPath] =
+        seed + live + ConnectionDescription.paths + ExplanationDescription.paths + changes + process
 
     private typealias Operation = DescribedOperation
 

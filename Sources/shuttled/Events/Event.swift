@@ -25,6 +25,8 @@ enum EventKind: String, CaseIterable, Sendable {
     /// A service has begun to turn clients away, or to let them wait, for a limit; and has not for a while.
     case limitBegin = "limit-begin"
     case limitEnd = "limit-end"
+    /// Connections are ended because somebody asked for it: one, or a job of many when it begins and when it is over.
+    case disconnect
     /// An address could not be listened on.
     case listenFailed = "listen-failed"
     /// Rings do not accept for want of descriptors or slots; and do again.

@@ -4,6 +4,7 @@
 import FoundationEssentials
 import Glibc
 import Logging
+import NIOCore
 
 /// How log lines are written.
 enum LogFormat: String, CaseIterable, Sendable {
@@ -15,14 +16,20 @@ enum LogFormat: String, CaseIterable, Sendable {
 
 /// The program's log.
 enum Log {
-    /// Levels that the flag knows. `critical` is left out: nobody wants to miss errors.
-    static let levels: [Logger.Level] = [.trace, .debug, .info, .notice, .warning, .error]
-
-    /// Makes every logger of the process write to standard error in this form, from this level on. Once.
-    static func bootstrap(format: LogFormat, level: Logger.Level) {
+    /// Makes every logger of the process write to standard error in this form, from the levels on that are in force. Once.
+    static func bootstrap(format: LogFormat, rules: LogRules) {
+        LogLevels.process.begin(with: rules)
         LoggingSystem.bootstrap { label in
-            LineLogHandler(label: label, format: format, logLevel: level, sink: .standardError)
+            LineLogHandler(
+                label: label, format: format, levels: .process, sink: .standardError, gate: .process)
         }
+    }
+
+    /// Says now and then what was held back, until the task is cancelled.
+    static func tellRests(of handler: LineLogHandler, every interval: TimeAmount, on loop: any EventLoop)
+        -> RepeatedTask
+    {
+        loop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in handler.tellRests() }
     }
 }
 
@@ -56,24 +63,81 @@ struct LogSink: Sendable {
 struct LineLogHandler: LogHandler {
     let label: String
     let format: LogFormat
-    var logLevel: Logger.Level
+    /// Nil for `ownLevel`.
+    private let levels: LogLevels?
+    /// What somebody has set for this logger alone.
+    private var ownLevel: Logger.Level?
+    /// The part of the program that speaks.
+    private var component = LogComponent.process
     let sink: LogSink
+    /// Nil for every line.
+    private let gate: LogGate?
     var metadata: Logger.Metadata = [:]
     var metadataProvider: Logger.MetadataProvider?
 
-    init(label: String, format: LogFormat, logLevel: Logger.Level, sink: LogSink) {
+    /// One whose level nobody else changes.
+    init(label: String, format: LogFormat, logLevel: Logger.Level, sink: LogSink, gate: LogGate? = nil) {
         self.label = label
         self.format = format
-        self.logLevel = logLevel
         self.sink = sink
+        self.gate = gate
+        levels = nil
+        ownLevel = logLevel
+    }
+
+    /// One whose level is that of its part of the program, which may change.
+    init(label: String, format: LogFormat, levels: LogLevels, sink: LogSink, gate: LogGate? = nil) {
+        self.label = label
+        self.format = format
+        self.sink = sink
+        self.gate = gate
+        self.levels = levels
+    }
+
+    var logLevel: Logger.Level {
+        get { ownLevel ?? levels?.level(of: component) ?? .info }
+        set { ownLevel = newValue }
     }
 
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { metadata[key] }
-        set { metadata[key] = newValue }
+        set {
+            metadata[key] = newValue
+            if key == LogComponent.metadataKey {
+                component = newValue.flatMap { LogComponent(rawValue: $0.description) } ?? .process
+            }
+        }
     }
 
     func log(event: LogEvent) {
+        if let gate, event.level == .warning || event.level == .error {
+            let kind = LogLimiter.Kind(
+                component: component, level: event.level, message: event.message.description)
+            guard gate.admits(kind, { write($0) }) else {
+                return
+            }
+        }
+        write(event)
+    }
+
+    /// Says how many lines were held back.
+    private func write(_ rest: LogLimiter.Rest) {
+        sink.write(
+            line(
+                time: Timestamp.now(), level: rest.kind.level, message: rest.text,
+                metadata: [
+                    (LogComponent.metadataKey, rest.kind.component.rawValue), ("held_back", String(rest.count)),
+                ]
+            )
+        )
+    }
+
+    /// Says what was held back in windows that are over, or in all.
+    func tellRests(endingAll: Bool = false) {
+        gate?.tellRests(endingAll: endingAll) { write($0) }
+    }
+
+    private func write(_ event: LogEvent) {
         sink.write(
             line(
                 time: Timestamp.now(), level: event.level, message: event.message.description,

@@ -33,7 +33,8 @@ import Testing
             "idle": 28,
             "half_close": 29,
             "lifetime": 30,
-            "drain": 32
+            "drain": 32,
+            "operator": 33
           },
           "check_status": "fail",
           "check_reason": "expected \\"+PONG\\", got \\"-LOADING\\"",
@@ -75,7 +76,9 @@ import Testing
         written.address = "srv:_web._tcp.test"
         let sum = BackendStatistics.sum(of: [one.statistics, one.statistics], as: written)
         #expect(sum.isUp && sum.connections == 48 && sum.checkFailures == 54)
-        #expect(sum.draining == 68 && sum.ended == SessionEnds(idle: 56, halfClose: 58, lifetime: 60, drain: 64))
+        #expect(
+            sum.draining == 68
+                && sum.ended == SessionEnds(idle: 56, halfClose: 58, lifetime: 60, drain: 64, operator: 66))
         #expect(!BackendStatistics.sum(of: [], as: written).isUp)
         var later = one.statistics
         later.lastCheck?.endedAtMilliseconds += 1
@@ -140,7 +143,8 @@ import Testing
                 "idle": 16,
                 "half_close": 17,
                 "lifetime": 18,
-                "drain": 19
+                "drain": 19,
+                "operator": 20
               },
               "backends": [
                 {
@@ -166,7 +170,8 @@ import Testing
                     "idle": 28,
                     "half_close": 29,
                     "lifetime": 30,
-                    "drain": 32
+                    "drain": 32,
+                    "operator": 33
                   },
                   "check_status": "fail",
                   "check_reason": "expected \\"+PONG\\", got \\"-LOADING\\"",
@@ -199,6 +204,9 @@ import Testing
                 "adoptions": 16,
                 "adoption_microseconds_p999": 17,
                 "adoption_microseconds_max": 18,
+                "inspection_turns": 23,
+                "inspection_microseconds_p999": 25,
+                "inspection_microseconds_max": 24,
                 "adoption_durations": [
                   {
                     "nanoseconds_max": 19,
@@ -224,6 +232,9 @@ import Testing
                 "adoptions": 26,
                 "adoption_microseconds_p999": 27,
                 "adoption_microseconds_max": 28,
+                "inspection_turns": 33,
+                "inspection_microseconds_p999": 35,
+                "inspection_microseconds_max": 34,
                 "adoption_durations": [
                   {
                     "nanoseconds_max": 29,

@@ -32,10 +32,16 @@ import Testing
         case .historyRestore: "/v1/history/{id}/restore"
         case .confirmations: "/v1/confirm"
         case .confirmation: "/v1/confirm/{id}"
+        case .connections: "/v1/connections"
+        case .connection: "/v1/connections/{id}"
+        case .disconnects: "/v1/disconnects"
+        case .disconnect: "/v1/disconnects/{id}"
         case .serviceConfiguration: "/v1/services/{service}"
         case .backendConfiguration: "/v1/services/{service}/backends/{backend}"
         case .events: "/v1/events"
         case .serviceWait: "/v1/services/{service}/wait"
+        case .serviceExplanation: "/v1/services/{service}/explain"
+        case .logLevels: "/v1/log-levels"
         case .service: "/{service}"
         case .backend: "/{service}/{backend}"
         }
@@ -57,7 +63,7 @@ import Testing
                 #expect(route.methods.contains(.head), "\(path.template)")
             }
         }
-        #expect(found.count == 25 - 1, "one for each case of the switch above, three for health")
+        #expect(found.count == 31 - 1, "one for each case of the switch above, three for health")
     }
 
     @Test func operationsHaveNamesOfTheirOwn() {

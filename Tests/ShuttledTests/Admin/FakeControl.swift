@@ -8,7 +8,7 @@ import Synchronization
 
 /// Keeps a configuration, applies changes to it without a data plane, and can be told to refuse.
 final class FakeControl: AdminControl {
-    private struct State {
+    struct State {
         var services: [ServiceConfiguration]
         var versions = ConfigurationVersions()
         var refusal: ChangeRefusal?
@@ -26,8 +26,14 @@ final class FakeControl: AdminControl {
         var pending: PendingChange?
         var pendingEnd: ConfirmationKeeper.End?
         var remembersSessions = true
+        var asked: [ConnectionQuery] = []
+        var connections: [ConnectionReport] = []
+        var explained: [(service: String, client: ExplainedClient)] = []
+        var explanation: ServiceExplanation?
+        var disconnectRefusal: DisconnectRefusal?
+        var disconnects = [DisconnectReport]()
     }
-    private let state: Mutex<State>
+    let state: Mutex<State>
     let loop: any EventLoop
     let events = EventLog(capacity: 64, process: "test")
 
@@ -211,7 +217,7 @@ final class FakeControl: AdminControl {
         }
     }
 
-    private func noteThread() {
+    func noteThread() {
         let isOnLoop = loop.inEventLoop
         state.withLock { $0.wereCallsOnLoop = $0.wereCallsOnLoop && isOnLoop }
     }
@@ -225,13 +231,14 @@ final class FakeControl: AdminControl {
                 queued: 16, refused: 17, refusedPerClient: 18, queueTimeouts: 19, queueOverflows: 20,
                 denied: 35, refusedByRate: 36, delayed: 37, delays: 38, bandwidthHolds: 39, retried: 40,
                 prereadFailures: 42, prereadTimeouts: 41, routed: 43,
-                draining: 31, ended: SessionEnds(idle: 16, halfClose: 17, lifetime: 18, drain: 19),
+                draining: 31, ended: SessionEnds(idle: 16, halfClose: 17, lifetime: 18, drain: 19, operator: 20),
                 backends: service.backends.map {
                     BackendStatistics(
                         configuration: $0, isUp: true, sentBytes: 21, receivedBytes: 22, errors: 23, connections: 24,
                         active: 25, checkSuccesses: 26, checkFailures: 27,
                         isEjected: true, ejections: 28, lastFailure: .timedOut, retried: 38, slowStartPercent: 36,
-                        draining: 34, ended: SessionEnds(idle: 28, halfClose: 29, lifetime: 30, drain: 32),
+                        draining: 34,
+                        ended: SessionEnds(idle: 28, halfClose: 29, lifetime: 30, drain: 32, operator: 33),
                         lastCheck: CheckResult(
                             status: .fail, reason: #"expected "+PONG", got "-LOADING""#, durationMicroseconds: 28,
                             endedAtMilliseconds: 1_764_115_200_029
@@ -250,6 +257,8 @@ final class FakeControl: AdminControl {
             acceptPauses: UInt64(first + 3),
             staleCompletions: UInt64(first + 4), splicedBytes: UInt64(first + 5), adoptions: UInt64(first + 6),
             adoptionMicrosecondsP999: UInt64(first + 7), adoptionMicrosecondsMax: UInt64(first + 8),
+            inspectionTurns: UInt64(first + 13), inspectionMicrosecondsP999: UInt64(first + 15),
+            inspectionMicrosecondsMax: UInt64(first + 14),
             adoptionDurations: [9, 11].map { step in
                 RingStatistics.DurationCount(nanosecondsMax: UInt64(first + step), count: UInt64(first + step + 1))
             }

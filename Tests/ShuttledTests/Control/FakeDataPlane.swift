@@ -33,6 +33,12 @@ final class FakeDataPlane: DataPlane, Sendable {
         var active: [String: Int] = [:]
         /// What is said of a service beyond its backends.
         var change: (@Sendable (inout ServiceStatistics) -> Void)?
+        /// Sessions that there are, by ring, and what is asked of them.
+        var sessions: [[SessionReport]] = [[], []]
+        var queries: [SessionQuery] = []
+        var answer: SessionAnswer?
+        /// Sessions that were ended, with the time.
+        var ended: [(identifier: SessionIdentifier, nanoseconds: UInt64)] = []
         /// Times that statistics were asked for.
         var looks = 0
     }

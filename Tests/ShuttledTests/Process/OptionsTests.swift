@@ -22,7 +22,7 @@ import Testing
         #expect(try options.resolverAddress == nil)
         #expect(options.config == nil && options.state == nil && options.rings == nil)
         #expect(try options.adminAddress.description == "127.0.0.1:9090")
-        #expect(options.logLevel == .info && options.logFormat == .text)
+        #expect(options.logLevel == LogRules() && options.logFormat == .text)
         #expect(options.drainTimeout == 30_000)
         #expect(!options.check && !options.demo && !options.version && !options.configWatch)
     }
@@ -37,7 +37,7 @@ import Testing
         ])
         #expect(options.config == "c.json" && options.state == "s.json" && options.rings == 3)
         #expect(options.httpHost == ["a.example", "b.example"])
-        #expect(options.logLevel == .debug && options.logFormat == .json && options.drainTimeout == 5)
+        #expect(options.logLevel == LogRules(base: .debug) && options.logFormat == .json && options.drainTimeout == 5)
         #expect(options.check && options.version && options.tokenFile == "tokens")
         #expect(try options.resolverAddress?.description == "[::1]:5353")
         #expect(try Options.parse(["\(dash)demo"]).demo)
@@ -86,6 +86,7 @@ import Testing
         (["-state", ""], "-state is empty"), (["-rings", "0"], "from 1 to 256"), (["-rings", "257"], "from 1 to 256"),
         (["-rings", "many"], "many"), (["-drain-timeout", "-1"], "drain-timeout"),
         (["-drain-timeout", "86400001"], "from 0 to 86400000"), (["-log-level", "loud"], "trace, debug, info"),
+        (["-log-level", "info,nobody=debug"], "admin, control, engine"),
         (["-log-format", "xml"], "text, json"), (["-demo", "-config", "c"], "-demo brings"),
         (["-config-watch"], "-config-watch has no file"),
         (["-config-watch", "-config", "c", "-state", "s"], "exclude each other"),

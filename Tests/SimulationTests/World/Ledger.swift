@@ -30,6 +30,8 @@ final class SimulatedSession {
     var isClosing = false
     /// Whether it might be ended without its peers' doing when the worker decided to.
     var couldAbort = false
+    /// Somebody has asked for its end.
+    var mayBeEndedByOperator = false
     /// It is held back to its bandwidth, as of the last turn; and when that was last so.
     var isHeld = false
     var lastHeld: UInt64 = 0
@@ -374,7 +376,8 @@ final class Ledger {
     /// Whether the worker may end a session that its peers did not end: it was told to, or a side was idle too long.
     func mayAbort(_ session: SimulatedSession) -> Bool {
         if session.isClosing { return session.couldAbort }
-        return session.ring.isCut || !session.isEstablished || isIdle(session) || isTooOld(session)
+        return session.ring.isCut || session.mayBeEndedByOperator || !session.isEstablished || isIdle(session)
+            || isTooOld(session)
             || isHalfClosedForTooLong(session) || session.upstream.map { isDraining($0.port) } == true
     }
 

@@ -18,6 +18,7 @@ final class Simulation {
     let workers: UnsafeMutableBufferPointer<SimulatedWorker>
     let links: UnsafeMutableBufferPointer<UnsafeMutablePointer<WorkerLink>>
     let control: SimulatedControl
+    let sessionOperator: SimulatedOperator?
 
     private(set) var steps = 0
     private(set) var turns = 0
@@ -92,6 +93,9 @@ final class Simulation {
         recordsSeen = rings.map { _ in 0 }
         control = SimulatedControl(
             network: network, rings: rings, links: Array(links), sessionCapacity: plan.sessionCapacity)
+        sessionOperator = plan.operatorPlan.map {
+            SimulatedOperator($0, seed: seed, network: network, rings: rings, links: Array(links))
+        }
         network.mutant = plan.mutant
         let random = random
         network.backendScript = { plan.backendScript(random, $0) }
@@ -185,6 +189,7 @@ final class Simulation {
 
     /// Lets a worker run one turn if it would be running.
     private func turn(_ index: Int) -> Bool {
+        sessionOperator?.act()
         guard !hasEnded[index], rings[index].isRunnable else { return false }
         turns += 1
         if !links[index].pointee.mailbox.isEmpty {

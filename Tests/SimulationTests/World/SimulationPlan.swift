@@ -29,6 +29,8 @@ struct SimulationPlan {
     /// A worker begins with the first and changes to any of them at random moments.
     var splicePolicies = [SplicePolicy.never]
     var mutant: Mutant?
+    /// Somebody looks through the sessions and ends some; nil for nobody.
+    var operatorPlan: OperatorPlan?
 
     struct Arrival {
         var at: Int
