@@ -107,13 +107,13 @@ public final class Engine {
     private let links: UnsafeMutableBufferPointer<UnsafeMutablePointer<WorkerLink>>
     private let listeners = ListenerRegistry()
     private let datagramListeners = DatagramListenerRegistry()
-    private var epoch: Epoch = 0
+    private(set) var epoch: Epoch = 0
     /// The newest first in use; older ones until every worker has left them.
-    private var snapshots: [Snapshot] = []
+    var snapshots: [Snapshot] = []
     /// In the order of the configuration.
     private(set) var services: [CompiledService] = []
     private(set) var serviceIndices: [String: Int] = [:]
-    private var keptBackends: Set<RecordRegistry.BackendIdentity> = []
+    private(set) var keptBackends: Set<RecordRegistry.BackendIdentity> = []
     private var servicesByAddress: [SocketAddress: CompiledService] = [:]
     /// Of UDP, which has addresses of its own.
     private var datagramServicesByAddress: [SocketAddress: CompiledService] = [:]
@@ -433,22 +433,7 @@ public final class Engine {
         for index in rings { _ = workers[index].waker.wake() }
     }
 
-    private func acknowledgedEpoch(of worker: Int) -> Epoch {
+    func acknowledgedEpoch(of worker: Int) -> Epoch {
         workers[worker].link.pointee.acknowledgedEpoch.load(ordering: .acquiring)
-    }
-
-    /// Retires the records that neither the configuration nor a departing service names. Called when nothing departs.
-    private func retireUnused() {
-        records.retire(exceptServices: Set(serviceIndices.keys), exceptBackends: keptBackends, epoch: epoch)
-        reclaim()
-    }
-
-    /// Frees snapshots that every worker has left, and records that nothing reaches any more.
-    private func reclaim() {
-        let oldest = workers.indices.map(acknowledgedEpoch(of:)).min() ?? 0
-        snapshots.removeAll { $0.epoch < oldest }
-        // Whoever looks for sessions of a record by its address must not find those of another.
-        if asked == nil { records.collect(acknowledged: oldest) }
-        forgetNames()
     }
 }

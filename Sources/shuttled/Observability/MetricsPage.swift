@@ -6,7 +6,8 @@ import ShuttleEngine
 enum MetricsPage {
     /// Every family that is ever printed; of histograms the name without suffix.
     static var families: [MetricFamily] {
-        ProcessMetrics.all.map(\.family) + [ProcessMetrics.build, ProcessMetrics.accessLog] + RingMetrics.all.map(\.family)
+        ProcessMetrics.all.map(\.family) + [ProcessMetrics.build, ProcessMetrics.accessLog]
+            + RingMetrics.all.map(\.family)
             + ServiceMetrics.all.map(\.family) + SessionMetrics.all.map(\.family) + BackendMetrics.all.map(\.family)
     }
 

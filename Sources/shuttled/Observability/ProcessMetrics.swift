@@ -71,7 +71,7 @@ enum ProcessMetrics {
 
     static let accessLog = MetricFamily(
         "shuttle_access_log_lines_total", .counter,
-        "Sessions to be logged: written, forgotten for the log was too slow (overrun), or not taken by its place (failed).")
+        "Sessions to be logged: written, overrun (the log was too slow for them), or failed (not taken by its place).")
     static let build = MetricFamily("shuttle_build_info", .gauge, "1, with the version.")
 }
 

@@ -47,7 +47,9 @@ import Testing
 
     /// Every third is to be logged. However much is written between two looks, what was taken and what was lost of them is
     /// what was written.
-    @Test(arguments: [[1], [8], [9], [100], [3, 30, 0, 1, 8, 9], [5, 5, 5, 5, 5], [50, 1, 1, 1], [7, 17, 2, 2, 2, 2]])
+    @Test(arguments: [
+        [1], [8], [9], [100], [3, 30, 0, 1, 8, 9], [5, 5, 5, 5, 5], [50, 1, 1, 1], [7, 17, 2, 2, 2, 2],
+    ])
     func lostRecordsThatWereToBeLoggedAreCounted(_ portions: [Int]) {
         let buffer = SessionRecordBuffer(capacity: 8, keepsAll: true)
         var (cursor, logged) = (UInt64(0), UInt64(0))

@@ -23,7 +23,7 @@ struct AccessLogTests {
         func takeSessions(since cursor: FinishedSessionCursor, limit: Int) async -> TakenSessions {
             looks.withLock { $0 += 1 }
             let next = batches.withLock { $0.isEmpty ? FinishedSessions(sessions: []) : $0.removeFirst() }
-            return TakenSessions(finished: next, cursor: cursor, clock: SessionClock(monotonic: 0, wall: 0))
+            return TakenSessions(finished: next, cursor: cursor, clock: SessionClock(aheadMilliseconds: 0))
         }
     }
 
@@ -48,8 +48,8 @@ struct AccessLogTests {
         func reopen() { opened.withLock { $0 += 1 } }
     }
 
-    private static func session(_ service: String, isLogged: Bool = true) throws -> FinishedSession {
-        var session = try AccessLogLineTests.session()
+    private static func session(_ service: String, isLogged: Bool = true) -> FinishedSession {
+        var session = AccessLogLineTests.session()
         session.service = service
         if !isLogged { session.record.marks.flags = 0 }
         return session
@@ -87,10 +87,10 @@ struct AccessLogTests {
 
     @Test func onlyWhatIsToBeLoggedIsWritten() async throws {
         let stage = Stage()
-        stage.source.add([try Self.session("a"), try Self.session("b", isLogged: false), try Self.session("c")])
+        stage.source.add([Self.session("a"), Self.session("b", isLogged: false), Self.session("c")])
         try await stage.run {
             try await eventually { stage.counts.values.written == 2 }
-            stage.source.add([try Self.session("d")])
+            stage.source.add([Self.session("d")])
             try await eventually { stage.counts.values.written == 3 }
         }
         #expect(stage.sink.services.withLock { $0 } == ["a", "c", "d"])
@@ -100,7 +100,7 @@ struct AccessLogTests {
 
     @Test func whatIsLeftIsWrittenAtTheEnd() async throws {
         let stage = Stage(holds: true)
-        for name in ["a", "b", "c"] { stage.source.add([try Self.session(name)]) }
+        for name in ["a", "b", "c"] { stage.source.add([Self.session(name)]) }
         try await stage.run {
             try await eventually { stage.source.looks.withLock { $0 } == 1 }
             stage.sink.gate.withLock { $0 = false }
@@ -113,7 +113,7 @@ struct AccessLogTests {
     /// Nothing is taken while a batch is being written: the rings forget, and nobody waits.
     @Test func oneThatIsHeldUpKeepsNobodyFromStopping() async throws {
         let stage = Stage(holds: true)
-        stage.source.add([try Self.session("a")])
+        stage.source.add([Self.session("a")])
         try await stage.run { try await eventually { stage.source.looks.withLock { $0 } == 1 } }
         #expect(stage.counts.values.written == 0 && stage.source.looks.withLock { $0 } == 1)
         stage.sink.gate.withLock { $0 = false }
@@ -122,8 +122,8 @@ struct AccessLogTests {
     @Test func whatIsLostIsCountedAndToldOnce() async throws {
         let stage = Stage()
         stage.sink.failing.withLock { $0 = true }
-        stage.source.add([try Self.session("a")], lost: 5)
-        stage.source.add([try Self.session("a"), try Self.session("a")])
+        stage.source.add([Self.session("a")], lost: 5)
+        stage.source.add([Self.session("a"), Self.session("a")])
         try await stage.run { try await eventually { stage.counts.values.failed == 3 } }
         #expect(stage.counts.values == AccessLogCounts.Values(overrun: 5, failed: 3))
         #expect(stage.log.lines.count == 1, "\(stage.log.lines)")

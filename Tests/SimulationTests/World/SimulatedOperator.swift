@@ -105,7 +105,8 @@ final class SimulatedOperator {
 
     private func check(_ row: SessionRow, _ ring: Int) {
         guard let session = session(row.target, ring) else { return }
-        let accepted = (session.upstream?.accepted ?? 0, session.client?.accepted ?? 0)
+        let upstream = session.upstream
+        let accepted = ((upstream?.accepted ?? 0) + (upstream?.prefaceAccepted ?? 0), session.client?.accepted ?? 0)
         if Int(row.sentBytes) > accepted.0 && session.triedPorts.count <= 1 || Int(row.receivedBytes) > accepted.1 {
             network.violate(
                 .counters,

@@ -91,6 +91,8 @@ extension Simulation {
             return isEstablished ? "a backend was reached" : nil
         case .clientIdle, .backendIdle, .halfCloseTimeout, .maxLifetime, .drained:
             return session.map { $0.couldAbort || network.ledger.mayAbort($0) } ?? false ? nil : "its time had not come"
+        case .operator:
+            return session?.mayBeEndedByOperator ?? false ? nil : "no operator has ended it"
         case .cut: return ring.isCut ? nil : "nothing was cut"
         case .clientLost, .backendLost, .idle, .backendRefused, .evicted, .answered, .backendGone:
             return "nothing of the kind happens here"
