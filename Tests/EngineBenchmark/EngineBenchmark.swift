@@ -1,6 +1,7 @@
 // Owns a run of the real worker over the benchmark's ring. scripts/check-instructions runs it under callgrind, which
 // counts from `measuredTurns` to `report`, but not in the kernel; by itself it only says how much it has done. With
-// `--timers` it measures the timing wheel instead, with `--access` the lists of who may come in.
+// `--timers` it measures the timing wheel instead, with `--access` the lists of who may come in, with `--records` what ended
+// sessions leave.
 //
 // Engine and benchmark are one module, so that the worker is specialised for this ring as it is for the kernel's.
 
@@ -18,6 +19,7 @@ struct EngineBenchmark {
         }
         if CommandLine.arguments[1] == "--timers" { return TimerBenchmark.run() }
         if CommandLine.arguments[1] == "--access" { return AccessBenchmark.run() }
+        if CommandLine.arguments[1] == "--records" { return run(Scenario.record, isTimed: true) }
         guard let scenario = Scenario.all.first(where: { $0.name == CommandLine.arguments[1] }) else {
             fail("unknown scenario '\(CommandLine.arguments[1])': use one of \(names.joined(separator: ", "))")
         }
@@ -30,7 +32,7 @@ struct EngineBenchmark {
         exit(64)
     }
 
-    private static func run(_ scenario: Scenario) {
+    private static func run(_ scenario: Scenario, isTimed: Bool = false) {
         let kernel = UnsafeMutablePointer<BenchmarkKernel>.allocate(capacity: 1)
         kernel.initialize(to: BenchmarkKernel(scenario))
         let link = UnsafeMutablePointer<WorkerLink>.allocate(capacity: 1)
@@ -49,6 +51,14 @@ struct EngineBenchmark {
             splicePolicy: scenario.splicePolicy
         )
         guard var worker else { fail("no address space for sessions") }
+        if scenario.unit == .record {
+            _ = worker.turn()
+            guard let table = snapshot.view.pointee.listeners[0].table else { fail("there is no service") }
+            if isTimed { return RecordBenchmark.time(&worker, table) }
+            let count = RecordBenchmark.run(
+                &worker, table, warmUp: scenario.unitsToWarmUp, measured: scenario.unitsToMeasure)
+            report(units: count, of: scenario, 0)
+        }
         warmUp(&worker, kernel, units: scenario.unitsToWarmUp)
         let before = kernel.pointee.units
         let turns = measuredTurns(&worker, kernel, units: before + scenario.unitsToMeasure)

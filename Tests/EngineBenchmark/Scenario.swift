@@ -7,6 +7,8 @@ struct Scenario {
         case buffer
         case splice
         case connection
+        /// Of a session that has ended.
+        case record
     }
 
     let name: String
@@ -22,6 +24,8 @@ struct Scenario {
     var unitsToWarmUp = 2000
     var unitsToMeasure = 20_000
 
+    static let record = Scenario(name: "record", unit: .record)
+
     static let all = [
         Scenario(name: "request-1-connection", unit: .request),
         Scenario(name: "request-50-connections", unit: .request, connections: 50, idleTimeoutMilliseconds: 60_000),
@@ -35,5 +39,6 @@ struct Scenario {
         ),
         Scenario(name: "bulk-spliced", unit: .splice, responseBytes: .max / 2, buffersPerReceive: 8),
         Scenario(name: "connection", unit: .connection, connections: 1000, unitsToMeasure: 5000),
+        record,
     ]
 }

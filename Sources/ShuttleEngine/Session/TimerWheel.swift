@@ -65,6 +65,8 @@ struct TimerWheel: ~Copyable {
         if entry.bucket == TimerWheel.none || deadline < entry.deadline { set(slot, deadline: deadline) }
     }
 
+    func isSet(_ slot: UInt32) -> Bool { entries[Int(slot)].bucket != TimerWheel.none }
+
     mutating func clear(_ slot: UInt32) {
         let entry = entries[Int(slot)]
         guard entry.bucket != TimerWheel.none else { return }

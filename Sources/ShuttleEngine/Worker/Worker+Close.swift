@@ -71,7 +71,8 @@ extension Worker where Ring: ~Copyable {
         giveBackPipe(slot, from: .downstream)
         giveBackPipe(slot, from: .upstream)
         leaveStarved(index)
-        timers.clear(index)
+        // Cleared when it began to close, and nothing sets it after that.
+        assert(!timers.isSet(index))
         leaveService(index)
     }
 

@@ -75,6 +75,7 @@ import Testing
         #expect(met.ejections > 3)
         #expect(met.hashed > 10)
         #expect(met.ramping > 10)
+        #expect(met.reasons.count >= 12, "\(met.reasons.map(\.name).sorted())")
     }
 
     /// Every mishap of splicing, each often enough that it is no accident.

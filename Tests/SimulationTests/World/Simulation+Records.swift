@@ -28,7 +28,7 @@ extension Simulation {
     private func check(_ record: SessionRecord, of ring: RingCore) {
         let place =
             "ring \(ring.index): a record with \(record.reason.name) of \(record.client?.description ?? "nobody") "
-        guard let client = takeClient(of: record) else {
+        guard let client = takeClient(of: record, ring) else {
             return network.violate(
                 .counters,
                 place + "and \(record.sentBytes) and \(record.receivedBytes) bytes, backend \(record.backend), connect "
@@ -44,15 +44,20 @@ extension Simulation {
         }
     }
 
-    /// The client whose session left the record, which no other record is of.
-    private func takeClient(of record: SessionRecord) -> SimulatedConnection? {
-        let index = network.connections.firstIndex { client in
-            client.isClient && client.acceptedAt > 0 && !recordedClients.contains(client.key)
-                && isTrue(record, of: client)
+    /// The client whose session left the record, which no other record is of. Those that are closed and have left one are
+    /// known, so but for clients that never had a session only those are left that were closed in this turn.
+    private func takeClient(of record: SessionRecord, _ ring: RingCore) -> SimulatedConnection? {
+        let candidates = network.connections.filter { client in
+            client.isClient && client.acceptedAt > 0 && client.isClosePrepared
+                && !recordedClients.contains(client.key) && isTrue(record, of: client)
         }
-        guard let index else { return nil }
-        recordedClients.insert(network.connections[index].key)
-        return network.connections[index]
+        // Several have the same address only where a header has told it, or there is none.
+        let likely = candidates.filter { fault(in: record.reason, $0, $0.session, ring) == nil }
+        let client =
+            likely.first { $0.session.map { $0.isEstablished == (record.connectDuration != nil) } ?? false }
+            ?? likely.first { $0.session != nil } ?? candidates.first
+        if let client { recordedClients.insert(client.key) }
+        return client
     }
 
     /// Whether the network has seen of a client what the record says. Those on unix sockets, and those of whom a header has
@@ -70,7 +75,9 @@ extension Simulation {
         return backend?.port == upstream.port
             && record.sentBytes == UInt64(upstream.accepted + upstream.prefaceAccepted)
             && record.receivedBytes == UInt64(client.accepted)
-            && (record.firstByteDuration != nil) == (upstream.readByProxy > 0)
+            // What comes after its session has begun to close is dropped.
+            && (record.receivedBytes == 0 || record.firstByteDuration != nil)
+            && (record.firstByteDuration == nil || upstream.readByProxy > 0)
     }
 
     /// Why the reason cannot be true; nil where it may be.
