@@ -51,10 +51,10 @@ extension Engine {
         )
     }
 
-    /// Whether there is such a service or backend, or was, and has sessions.
-    public func hasSessions(ofService service: String, backend: String?) -> Bool {
+    /// Whether there is such a service or backend, or was, and has sessions; without a service, a backend of any.
+    public func hasSessions(ofService service: String?, backend: String?) -> Bool {
         if let backend { return !records.backends(named: backend, of: service).isEmpty }
-        return !records.services(named: service).isEmpty
+        return service.map { !records.services(named: $0).isEmpty } ?? true
     }
 
     /// Frees it; the ring must be through with it.

@@ -77,18 +77,22 @@ struct ConnectionsResource: Sendable {
 
     /// A service that nobody knows is more likely a slip than one without connections.
     private func checkNames(of filter: SessionFilter) async throws(ProblemDetails) {
+        if let service = filter.service {
+            guard await control.hasConnections(ofService: service, backend: nil) else {
+                throw .unknownService(service)
+            }
+        }
+        guard let backend = filter.backend, await !control.hasConnections(ofService: filter.service, backend: backend)
+        else {
+            return
+        }
         guard let service = filter.service else {
-            return
+            throw ProblemDetails(
+                .unknownBackend,
+                "no service has a backend \(Quoted(backend)); GET /config lists the ones there are"
+            )
         }
-        guard await control.hasConnections(ofService: service, backend: nil) else {
-            throw .unknownService(service)
-        }
-        guard let backend = filter.backend else {
-            return
-        }
-        guard await control.hasConnections(ofService: service, backend: backend) else {
-            throw .unknownBackend(backend, of: service)
-        }
+        throw .unknownBackend(backend, of: service)
     }
 
     private static func unknown(_ id: String) -> ProblemDetails {

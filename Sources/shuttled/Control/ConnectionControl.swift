@@ -52,7 +52,7 @@ protocol ConnectionControl: Sendable {
     func connections(_ query: ConnectionQuery) async -> ConnectionPage
     func connection(_ identifier: SessionIdentifier, interval: TimeAmount) async -> ConnectionReport?
     /// Whether there is such a service or backend, or was, and has connections.
-    func hasConnections(ofService service: String, backend: String?) async -> Bool
+    func hasConnections(ofService service: String?, backend: String?) async -> Bool
     /// How many match now.
     func countConnections(_ filter: SessionFilter) async -> Int
     /// Ends one, and returns what it was.

@@ -26,7 +26,7 @@ extension ControlPlane {
 
     // MARK: Looking
 
-    func hasConnections(ofService service: String, backend: String?) -> Bool {
+    func hasConnections(ofService service: String?, backend: String?) -> Bool {
         dataPlane.hasSessions(ofService: service, backend: backend)
     }
 

@@ -41,7 +41,7 @@ protocol DataPlane: AnyObject {
     /// What would become of a client that came now; nil where there is no such service.
     func explain(service: String, client: ExplainedClient) -> Explanation?
     /// Whether there is such a service or backend, or was, and has sessions.
-    func hasSessions(ofService service: String, backend: String?) -> Bool
+    func hasSessions(ofService service: String?, backend: String?) -> Bool
     /// Closes every listener; `progress` says when it is done.
     func stopAccepting() -> Epoch
     func cutSessions()
@@ -108,7 +108,7 @@ final class EngineDataPlane: DataPlane {
     func explain(service: String, client: ExplainedClient) -> Explanation? {
         engine.explain(service: service, client: client)
     }
-    func hasSessions(ofService service: String, backend: String?) -> Bool {
+    func hasSessions(ofService service: String?, backend: String?) -> Bool {
         engine.hasSessions(ofService: service, backend: backend)
     }
     func stopAccepting() -> Epoch { engine.stopAccepting() }

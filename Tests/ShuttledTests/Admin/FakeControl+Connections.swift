@@ -34,7 +34,7 @@ extension FakeControl {
         return state.withLock { state in state.connections.first { $0.session.identifier == identifier } }
     }
 
-    func hasConnections(ofService service: String, backend: String?) async -> Bool {
+    func hasConnections(ofService service: String?, backend: String?) async -> Bool {
         services.contains { found in
             found.name == service && (backend == nil || found.backends.contains { $0.name == backend })
         }

@@ -38,10 +38,10 @@ extension FakeDataPlane {
 
     func explain(service: String, client: ExplainedClient) -> Explanation? { nil }
 
-    func hasSessions(ofService service: String, backend: String?) -> Bool {
+    func hasSessions(ofService service: String?, backend: String?) -> Bool {
         state.withLock { state in
             state.live.contains { found in
-                found.configuration.name == service
+                (service == nil || found.configuration.name == service)
                     && (backend == nil || found.configuration.backends.contains { $0.name == backend })
             }
         }
