@@ -73,8 +73,13 @@ struct Startup {
         for watch in watches {
             await watch.start()
         }
+        let sink = (options.accessLog ?? .standardOutput).makeSink()
+        // It may come to be there later, and sessions are worth more than their log.
+        if let problem = sink.reopen() {
+            logger.warning("the access log cannot be opened", metadata: ["reason": "\(problem)"])
+        }
         let accessLog = AccessLog(
-            source: control, sink: (options.accessLog ?? .standardOutput).makeSink(), format: options.accessLogFormat,
+            source: control, sink: sink, format: options.accessLogFormat,
             counts: control.accessLogCounts, thread: FileThread(loop: loop), logger: logger
         )
         try await Lifecycle(

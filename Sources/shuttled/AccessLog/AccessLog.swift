@@ -72,10 +72,17 @@ actor AccessLog: Service {
         }
     }
 
-    /// Opens a file of this name anew with the next line, for one that was moved away.
+    /// Opens the place anew, where a file was moved away.
     func reopen() async {
         let sink = sink
-        await thread.run { sink.reopen() }
+        guard let outcome = await thread.run({ sink.reopen() }) else {
+            return
+        }
+        if let problem = outcome {
+            logger.warning("the access log cannot be opened", metadata: ["reason": "\(problem)"])
+        } else {
+            logger.info("access log opened anew")
+        }
     }
 
     /// Ends with the last session that there is once the task is cancelled.

@@ -7,8 +7,9 @@ import ShuttleEngine
 /// Takes lines. Blocks; called on one thread at a time.
 protocol AccessLogSink: AnyObject, Sendable {
     func write(_ lines: [AccessLogSinkLine]) -> AccessLogSinkResult
-    /// Lets go of what is open, so that the next write opens it anew: a file that was moved away meanwhile.
-    func reopen()
+    /// Opens the place anew: at the start, and when a file was moved away. Returns why it cannot, which is tried again with
+    /// each write.
+    func reopen() -> String?
 }
 
 /// A line without its end, and what of it has a field of its own in the journal.

@@ -26,11 +26,15 @@ final class DatagramSink: AccessLogSink {
     }
 
     deinit {
-        reopen()
+        descriptor.withLock { DatagramSink.close(&$0) }
     }
 
-    func reopen() {
-        descriptor.withLock { DatagramSink.close(&$0) }
+    func reopen() -> String? {
+        descriptor.withLock { descriptor in
+            DatagramSink.close(&descriptor)
+            let code = connect(&descriptor)
+            return code == 0 ? nil : "cannot connect to \(path): \(String(cString: strerror(code)))"
+        }
     }
 
     private static func close(_ descriptor: inout Int32) {

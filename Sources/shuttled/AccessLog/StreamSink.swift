@@ -30,31 +30,46 @@ final class StreamSink: AccessLogSink {
     }
 
     deinit {
-        reopen()
+        state.withLock { close(&$0) }
     }
 
-    func reopen() {
+    func reopen() -> String? {
+        state.withLock { state in
+            close(&state)
+            return open(&state)
+        }
+    }
+
+    private func close(_ state: inout State) {
         guard path != nil else {
             return
         }
-        state.withLock { state in
-            if state.descriptor >= 0 {
-                close(state.descriptor)
-            }
-            state = State(descriptor: -1)
+        if state.descriptor >= 0 {
+            Glibc.close(state.descriptor)
         }
+        state = State(descriptor: -1)
+    }
+
+    /// Why it cannot be opened; nil when it is open.
+    private func open(_ state: inout State) -> String? {
+        guard state.descriptor < 0, let path else {
+            return nil
+        }
+        // A pipe that nobody reads is not waited for. No O_NOFOLLOW: a link to where logs are kept is what people use.
+        let flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK
+        state.descriptor = Glibc.open(path, flags, 0o640)
+        guard state.descriptor >= 0 else {
+            return "cannot open \(path): \(String(cString: strerror(errno)))"
+        }
+        // But writing to it waits for its reader.
+        _ = fcntl(state.descriptor, F_SETFL, O_APPEND)
+        return nil
     }
 
     func write(_ lines: [AccessLogSinkLine]) -> AccessLogSinkResult {
         state.withLock { state in
-            if state.descriptor < 0, let path {
-                // No O_NOFOLLOW: a link to where logs are kept is what people use.
-                state.descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0o640)
-                if state.descriptor < 0 {
-                    return AccessLogSinkResult(
-                        dropped: lines.count, problem: "cannot open \(path): \(String(cString: strerror(errno)))"
-                    )
-                }
+            if let problem = open(&state) {
+                return AccessLogSinkResult(dropped: lines.count, problem: problem)
             }
             var bytes: [UInt8] = state.isInLine ? [UInt8(ascii: "\n")] : []
             // Where each line ends.

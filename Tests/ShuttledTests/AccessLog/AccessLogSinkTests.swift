@@ -26,7 +26,8 @@ struct AccessLogSinkTests {
         _ = sink.write(Self.lines("a"))
         try #require(rename(folder.path("log"), folder.path("log.1")) == 0)
         _ = sink.write(Self.lines("b"))
-        sink.reopen()
+        #expect(sink.reopen() == nil)
+        #expect(try folder.read("log") == [])
         _ = sink.write(Self.lines("c"))
         #expect(try folder.read("log.1") == Array("a\nb\n".utf8))
         #expect(try folder.read("log") == Array("c\n".utf8))
@@ -35,11 +36,23 @@ struct AccessLogSinkTests {
     @Test func whatCannotBeOpenedIsTriedAgain() throws {
         let folder = try TemporaryFolder()
         let sink = StreamSink(path: folder.path("missing/log"))
+        #expect(sink.reopen() == "cannot open \(folder.path("missing/log")): No such file or directory")
         let result = sink.write(Self.lines("a", "b"))
         #expect(result.written == 0 && result.dropped == 2)
         #expect(result.problem == "cannot open \(folder.path("missing/log")): No such file or directory")
         try #require(mkdir(folder.path("missing"), 0o700) == 0)
         #expect(sink.write(Self.lines("c")).written == 1)
+    }
+
+    /// Nobody is waited for, as a start would have to.
+    @Test func aPipeWithoutAReaderIsNotOpened() throws {
+        let folder = try TemporaryFolder()
+        try #require(mkfifo(folder.path("log"), 0o600) == 0)
+        let sink = StreamSink(path: folder.path("log"))
+        #expect(sink.reopen()?.hasSuffix("No such device or address") == true)
+        let reader = open(folder.path("log"), O_RDONLY | O_NONBLOCK)
+        defer { close(reader) }
+        #expect(sink.write(Self.lines("a")).written == 1)
     }
 
     /// The disk is full after seven bytes: the line that was begun is ended, and what follows is whole.

@@ -45,7 +45,10 @@ struct AccessLogTests {
             return AccessLogSinkResult(written: lines.count)
         }
 
-        func reopen() { opened.withLock { $0 += 1 } }
+        func reopen() -> String? {
+            opened.withLock { $0 += 1 }
+            return nil
+        }
     }
 
     private static func session(_ service: String, isLogged: Bool = true) -> FinishedSession {
