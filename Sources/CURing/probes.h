@@ -22,29 +22,27 @@ SHUTTLE_INLINE shuttle_probe_turn(uint32_t ring, uint32_t completions, uint64_t 
 }
 
 // A client was accepted.
-SHUTTLE_INLINE shuttle_probe_session_start(uint32_t ring, uint32_t slot, uint32_t generation, int32_t descriptor)
+SHUTTLE_INLINE shuttle_probe_session_start(uint32_t ring, uint32_t slot, int32_t descriptor)
 {
-    SHUTTLE_PROBE(DTRACE_PROBE4, session_start, ring, slot, generation, descriptor);
+    SHUTTLE_PROBE(DTRACE_PROBE3, session_start, ring, slot, descriptor);
 }
 
 // A connect has come to an end: 0, or the errno that it failed with, negative.
-SHUTTLE_INLINE shuttle_probe_connect_end(uint32_t ring, uint32_t slot, uint32_t generation, int32_t result)
+SHUTTLE_INLINE shuttle_probe_connect_end(uint32_t ring, uint32_t slot, int32_t result)
 {
-    SHUTTLE_PROBE(DTRACE_PROBE4, connect_end, ring, slot, generation, result);
+    SHUTTLE_PROBE(DTRACE_PROBE3, connect_end, ring, slot, result);
 }
 
-// A session is over: how it ended (the numbers of TerminationReason) and the bytes that were sent on to the backend and to
-// the client.
-SHUTTLE_INLINE shuttle_probe_session_end(
-    uint32_t ring, uint32_t slot, uint32_t generation, uint32_t reason, uint64_t sent, uint64_t received)
+// A session is over; `record` points to its record, 64-bit words in the order of SessionRecord.Word.
+SHUTTLE_INLINE shuttle_probe_session_end(uint32_t ring, uint32_t slot, const void *record)
 {
-    SHUTTLE_PROBE(DTRACE_PROBE6, session_end, ring, slot, generation, reason, sent, received);
+    SHUTTLE_PROBE(DTRACE_PROBE3, session_end, ring, slot, record);
 }
 
 // A receive found no buffer.
-SHUTTLE_INLINE shuttle_probe_starved(uint32_t ring, uint32_t slot, uint32_t generation)
+SHUTTLE_INLINE shuttle_probe_starved(uint32_t ring, uint32_t slot)
 {
-    SHUTTLE_PROBE(DTRACE_PROBE3, starved, ring, slot, generation);
+    SHUTTLE_PROBE(DTRACE_PROBE2, starved, ring, slot);
 }
 
 // A listener, by its place on the ring, takes nobody for a while, for want of descriptors or of places for sessions.

@@ -16,8 +16,9 @@ RINGS = 2
 # What a ring may go on counting after it has done what was asked.
 WORK = ["turns", "submissions", "completions", "completion_overflows"]
 COUNTERS = [
-    *WORK, "starvations", "accept_pauses", "stale_completions", "spliced_bytes", "adoptions", "adoption_microseconds_p999",
-    "adoption_microseconds_max",
+    *WORK,
+    "starvations", "accept_pauses", "stale_completions", "spliced_bytes", "adoptions", "adoption_microseconds_p999",
+    "adoption_microseconds_max", "inspection_turns", "inspection_microseconds_p999", "inspection_microseconds_max",
 ]  # fmt: skip
 
 

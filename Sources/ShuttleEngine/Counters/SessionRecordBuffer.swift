@@ -48,6 +48,9 @@ struct SessionRecordBuffer: ~Copyable {
         func store(_ word: SessionRecord.Word, _ value: UInt64) {
             (words + word.rawValue).pointee.store(value, ordering: .relaxed)
         }
+
+        /// Of the words, for a tracer.
+        var address: UnsafeRawPointer { UnsafeRawPointer(words) }
     }
 
     @inline(__always)

@@ -13,27 +13,25 @@ enum Probe {
     }
 
     @inline(__always)
-    static func sessionStart(ring: Int, slot: UInt32, generation: UInt32, descriptor: Int32) {
-        shuttle_probe_session_start(UInt32(truncatingIfNeeded: ring), slot, generation, descriptor)
+    static func sessionStart(ring: Int, slot: UInt32, descriptor: Int32) {
+        shuttle_probe_session_start(UInt32(truncatingIfNeeded: ring), slot, descriptor)
     }
 
     /// `result`: 0 for a connect that succeeded, else the negative errno.
     @inline(__always)
-    static func connectEnd(ring: Int, slot: UInt32, generation: UInt32, result: Int32) {
-        shuttle_probe_connect_end(UInt32(truncatingIfNeeded: ring), slot, generation, result)
+    static func connectEnd(ring: Int, slot: UInt32, result: Int32) {
+        shuttle_probe_connect_end(UInt32(truncatingIfNeeded: ring), slot, result)
+    }
+
+    /// `record`: its words, all of which are written.
+    @inline(__always)
+    static func sessionEnd(ring: Int, slot: UInt32, record: UnsafeRawPointer) {
+        shuttle_probe_session_end(UInt32(truncatingIfNeeded: ring), slot, record)
     }
 
     @inline(__always)
-    static func sessionEnd(
-        ring: Int, slot: UInt32, generation: UInt32, reason: UInt8, sent: UInt64, received: UInt64
-    ) {
-        shuttle_probe_session_end(
-            UInt32(truncatingIfNeeded: ring), slot, generation, UInt32(reason), sent, received)
-    }
-
-    @inline(__always)
-    static func starved(ring: Int, slot: UInt32, generation: UInt32) {
-        shuttle_probe_starved(UInt32(truncatingIfNeeded: ring), slot, generation)
+    static func starved(ring: Int, slot: UInt32) {
+        shuttle_probe_starved(UInt32(truncatingIfNeeded: ring), slot)
     }
 
     @inline(__always)

@@ -130,7 +130,7 @@ extension Worker where Ring: ~Copyable {
         }
         counters.pointee.active.addAsOnlyWriter(1)
         link.pointee.sessions.addAsOnlyWriter(1)
-        Probe.sessionStart(ring: index, slot: place.index, generation: place.generation, descriptor: socket)
+        Probe.sessionStart(ring: index, slot: place.index, descriptor: socket)
         let facts = sessions.facts(place.index)
         facts.initialize(to: SessionFacts(startedAt: turnTime, client: acceptedAddress))
         slot.initialize(

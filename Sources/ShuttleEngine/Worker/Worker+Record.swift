@@ -72,9 +72,6 @@ extension Worker where Ring: ~Copyable {
     mutating func leaveRecord(_ index: UInt32, _ slot: UnsafeMutablePointer<SessionSlot>) {
         let service = slot.pointee.service
         let facts = slot.pointee.facts
-        Probe.sessionEnd(
-            ring: self.index, slot: index, generation: slot.pointee.generation, reason: facts.pointee.reason,
-            sent: facts.pointee.sentBytes, received: facts.pointee.receivedBytes)
         if let histograms = service.pointee.histograms.set(of: self.index) { count(facts, in: histograms) }
         let isPlain = service.pointee.accessLogOneIn.load(ordering: .relaxed) == 0 && !slot.pointee.wasPreread
         guard isPlain else { return leaveSpecialRecord(index, slot) }
@@ -82,6 +79,7 @@ extension Worker where Ring: ~Copyable {
         link.pointee.records.append { place in
             fill(place, facts, service)
             place.store(.marks, SessionRecord.Marks(facts.pointee, flags: 0).word)
+            Probe.sessionEnd(ring: self.index, slot: index, record: place.address)
         }
     }
 
@@ -138,6 +136,7 @@ extension Worker where Ring: ~Copyable {
             link.pointee.records.append { place in
                 fill(place, slot.pointee.facts, slot.pointee.service)
                 place.store(.marks, SessionRecord.Marks(slot.pointee.facts.pointee, flags: 0).word)
+                Probe.sessionEnd(ring: self.index, slot: index, record: place.address)
             }
             return
         }
@@ -149,6 +148,7 @@ extension Worker where Ring: ~Copyable {
             place.store(.marks, SessionRecord.Marks(slot.pointee.facts.pointee, flags: flags, logged: number).word)
             place.store(.downstreamTCP, downstream)
             place.store(.upstreamTCP, upstream)
+            Probe.sessionEnd(ring: self.index, slot: index, record: place.address)
         }
     }
 

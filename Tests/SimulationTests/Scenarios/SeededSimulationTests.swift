@@ -148,6 +148,19 @@ import Testing
         #expect(sum.queueOverflows >= 3 && sum.queueTimeouts >= 3, "\(sum)")
     }
 
+    /// Somebody looks through the sessions and ends some, now and then.
+    @Test func seedsMeetAnOperator() {
+        var (listed, ended) = (0, 0)
+        for seed in UInt64(1)...300 {
+            guard SimulationPlan.seeded(seed).operatorPlan != nil else { continue }
+            let simulation = Simulation(.seeded(seed), seed: seed)
+            _ = simulation.run()
+            listed += simulation.sessionOperator?.listed ?? 0
+            ended += simulation.sessionOperator?.ended ?? 0
+        }
+        #expect(listed > 100 && ended > 20, "\(listed) were listed, \(ended) ended")
+    }
+
     private struct Met {
         var resets = 0
         var starvations = 0

@@ -21,7 +21,7 @@ extension SimulationPlan {
             if random.chance(20) { plan.services[index].userTimeout = random.within(1...60_000) }
         }
         plan.network.missedResets = random.pick([0, 50, 100, 100])
-        if random.chance(25) {
+        if random.chance(10) {
             plan.operatorPlan = OperatorPlan(
                 asksPercent: random.pick([1, 10, 50]), endsPercent: random.pick([0, 20, 100]))
         }
