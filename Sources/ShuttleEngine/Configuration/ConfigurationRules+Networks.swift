@@ -84,7 +84,7 @@ extension ServiceConfiguration {
         "resolve_interval",
         "passive", "maintenance", "max_lifetime", "max_lifetime_jitter", "source_address", "drain_timeout", "check",
         "allow", "deny", "rate_limit", "bandwidth_limit", "service_bandwidth_limit", "proxy_protocol_send",
-        "proxy_protocol_accept", backendsName,
+        "proxy_protocol_accept", "access_log", backendsName,
     ]
 
     private static let backendFieldsOfBothNetworks: Set<String> = [

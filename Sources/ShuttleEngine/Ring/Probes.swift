@@ -7,40 +7,39 @@ import CURing
 /// hand: give it only what is there already.
 enum Probe {
     @inline(__always)
-    static func turn(ring: Int, completions: Int, nanoseconds: UInt64) {
-        shuttle_probe_turn(
-            UInt32(truncatingIfNeeded: ring), UInt32(truncatingIfNeeded: completions), nanoseconds)
+    static func turn(completions: Int, nanoseconds: UInt64) {
+        shuttle_probe_turn(UInt32(truncatingIfNeeded: completions), nanoseconds)
     }
 
     @inline(__always)
-    static func sessionStart(ring: Int, slot: UInt32, descriptor: Int32) {
-        shuttle_probe_session_start(UInt32(truncatingIfNeeded: ring), slot, descriptor)
+    static func sessionStart(slot: UInt32, descriptor: Int32) {
+        shuttle_probe_session_start(slot, descriptor)
     }
 
     /// `result`: 0 for a connect that succeeded, else the negative errno.
     @inline(__always)
-    static func connectEnd(ring: Int, slot: UInt32, result: Int32) {
-        shuttle_probe_connect_end(UInt32(truncatingIfNeeded: ring), slot, result)
+    static func connectEnd(slot: UInt32, result: Int32) {
+        shuttle_probe_connect_end(slot, result)
     }
 
     /// `record`: its words, all of which are written.
     @inline(__always)
-    static func sessionEnd(ring: Int, slot: UInt32, record: UnsafeRawPointer) {
-        shuttle_probe_session_end(UInt32(truncatingIfNeeded: ring), slot, record)
+    static func sessionEnd(record: UnsafeRawPointer) {
+        shuttle_probe_session_end(record)
     }
 
     @inline(__always)
-    static func starved(ring: Int, slot: UInt32) {
-        shuttle_probe_starved(UInt32(truncatingIfNeeded: ring), slot)
+    static func starved(slot: UInt32) {
+        shuttle_probe_starved(slot)
     }
 
     @inline(__always)
-    static func acceptPause(ring: Int, listener: Int) {
-        shuttle_probe_accept_pause(UInt32(truncatingIfNeeded: ring), UInt32(truncatingIfNeeded: listener))
+    static func acceptPause(listener: Int) {
+        shuttle_probe_accept_pause(UInt32(truncatingIfNeeded: listener))
     }
 
     @inline(__always)
-    static func adopt(ring: Int, epoch: UInt64, nanoseconds: UInt64) {
-        shuttle_probe_adopt(UInt32(truncatingIfNeeded: ring), epoch, nanoseconds)
+    static func adopt(epoch: UInt64, nanoseconds: UInt64) {
+        shuttle_probe_adopt(epoch, nanoseconds)
     }
 }

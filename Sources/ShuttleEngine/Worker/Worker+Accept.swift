@@ -28,7 +28,7 @@ extension Worker where Ring: ~Copyable {
         if pausedListeners == 0 { acceptRetryAt = now &+ Self.acceptRetryMilliseconds }
         pausedListeners += 1
         link.pointee.acceptPauses.addAsOnlyWriter(1)
-        Probe.acceptPause(ring: index, listener: listener)
+        Probe.acceptPause(listener: listener)
     }
 
     /// Tries again when this worker freed something, or after a while, since others may have.
@@ -130,7 +130,7 @@ extension Worker where Ring: ~Copyable {
         }
         counters.pointee.active.addAsOnlyWriter(1)
         link.pointee.sessions.addAsOnlyWriter(1)
-        Probe.sessionStart(ring: index, slot: place.index, descriptor: socket)
+        Probe.sessionStart(slot: place.index, descriptor: socket)
         let facts = sessions.facts(place.index)
         facts.initialize(to: SessionFacts(startedAt: turnTime, client: acceptedAddress))
         slot.initialize(

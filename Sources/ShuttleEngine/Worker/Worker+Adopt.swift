@@ -28,7 +28,7 @@ extension Worker where Ring: ~Copyable {
         // Before the acknowledgement: who is told that a change is in effect finds it counted.
         let duration = ring.nowNanoseconds() &- start
         link.pointee.adoptions.record(duration)
-        Probe.adopt(ring: index, epoch: UInt64(next.pointee.epoch), nanoseconds: duration)
+        Probe.adopt(epoch: UInt64(next.pointee.epoch), nanoseconds: duration)
         acknowledgeIfSettled()
     }
 

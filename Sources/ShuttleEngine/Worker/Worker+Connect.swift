@@ -102,7 +102,7 @@ extension Worker where Ring: ~Copyable {
             slot.pointee.session.connectFailed()
             return closeJoin(index)
         }
-        Probe.connectEnd(ring: self.index, slot: index, result: completion.result)
+        Probe.connectEnd(slot: index, result: completion.result)
         if completion.result == 0 {
             if slot.pointee.backend?.pointee.rest.isOn == true { restEnded(slot) }
             guard conveyAddresses(index, slot) else { return touch(index) }

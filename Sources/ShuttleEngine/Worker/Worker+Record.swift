@@ -79,7 +79,7 @@ extension Worker where Ring: ~Copyable {
         link.pointee.records.append { place in
             fill(place, facts, service)
             place.store(.marks, SessionRecord.Marks(facts.pointee, flags: 0).word)
-            Probe.sessionEnd(ring: self.index, slot: index, record: place.address)
+            Probe.sessionEnd(record: place.address)
         }
     }
 
@@ -136,7 +136,7 @@ extension Worker where Ring: ~Copyable {
             link.pointee.records.append { place in
                 fill(place, slot.pointee.facts, slot.pointee.service)
                 place.store(.marks, SessionRecord.Marks(slot.pointee.facts.pointee, flags: 0).word)
-                Probe.sessionEnd(ring: self.index, slot: index, record: place.address)
+                Probe.sessionEnd(record: place.address)
             }
             return
         }
@@ -148,7 +148,7 @@ extension Worker where Ring: ~Copyable {
             place.store(.marks, SessionRecord.Marks(slot.pointee.facts.pointee, flags: flags, logged: number).word)
             place.store(.downstreamTCP, downstream)
             place.store(.upstreamTCP, upstream)
-            Probe.sessionEnd(ring: self.index, slot: index, record: place.address)
+            Probe.sessionEnd(record: place.address)
         }
     }
 

@@ -232,7 +232,7 @@ extension Worker where Ring: ~Copyable {
     private mutating func starve(_ index: UInt32) {
         link.pointee.starvations.addAsOnlyWriter(1)
         let slot = sessions[index]
-        Probe.starved(ring: self.index, slot: index)
+        Probe.starved(slot: index)
         guard !slot.pointee.isStarved else { return }
         slot.pointee.isStarved = true
         slot.pointee.nextStarved = SessionTable.none

@@ -156,7 +156,7 @@ struct Worker<Ring: RingOperations & ~Copyable>: ~Copyable {
         let elapsed = time &- turnTime
         turnTime = time
         let count = handleCompletions()
-        Probe.turn(ring: index, completions: count, nanoseconds: elapsed)
+        Probe.turn(completions: count, nanoseconds: elapsed)
         link.pointee.turns.addAsOnlyWriter(1)
         if count >= Ring.completionBatch, ring.hasOverflowed { link.pointee.completionOverflows.addAsOnlyWriter(1) }
         waits.record(count, elapsed: elapsed)
