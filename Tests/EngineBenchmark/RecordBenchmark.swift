@@ -24,7 +24,8 @@ enum RecordBenchmark {
         print("\(tenths / 10).\(tenths % 10) ns for the record of a session and its places in five histograms")
     }
 
-    private static func openSession(_ worker: inout Worker<BenchmarkRing>, _ table: UnsafePointer<ServiceTable>) -> UInt32
+    private static func openSession(_ worker: inout Worker<BenchmarkRing>, _ table: UnsafePointer<ServiceTable>)
+        -> UInt32
     {
         let index = worker.openSession(5, table, backend: nil, client: nil, draw: 0)
         let facts = worker.sessions.facts(index)

@@ -141,12 +141,15 @@ def test_answers_have_what_is_described_and_nothing_else(stage: Stage) -> None:
         allow=["127.0.0.0/8"],
         rate_limit={"per_second": 10, "burst": 10, "per": "client", "action": "delay"},
         bandwidth_limit={"upload": 2048, "download": 2048},
+        access_log={"one_in": 1},
         routes=[{"sni": ["a.example"], "alpn": ["h2"], "service": "pool"}],
     )
     shuttled = stage.shuttled([everything, service("pool", ""), service("dns", udp, network="udp")])
     described = description(shuttled)
     stage.connect(tcp).close()
     eventually(lambda: "check_reason" in shuttled.admin.backend("all", "named"), "a check has failed")
+    # A client that says nothing before its end has no route, and comes to the service's own backend.
+    eventually(lambda: shuttled.admin.get("/v1/recent").json["sessions"], "a session has ended")
     for path, template in (
         ("/", "/"),
         ("/all", "/{service}"),
@@ -157,6 +160,7 @@ def test_answers_have_what_is_described_and_nothing_else(stage: Stage) -> None:
         ("/v1/services/all/backends/named", "/v1/services/{service}/backends/{backend}"),
         ("/v1/rings", "/v1/rings"),
         ("/v1/whoami", "/v1/whoami"),
+        ("/v1/recent", "/v1/recent"),
         ("/v1/history", "/v1/history"),
         ("/v1/connections?interval=10ms", "/v1/connections"),
         ("/v1/disconnects", "/v1/disconnects"),

@@ -123,6 +123,15 @@ def test_why_a_session_ended(stage: Stage, reason: str, script: Any, act: Any, f
         connection.close()
 
 
+def test_a_drain_ends_sessions_by_that_reason(stage: Stage) -> None:
+    shuttled, address = front(stage, stage.add(Echo()).address, drain_timeout=50)
+    client = stage.connect(address)
+    assert echoes(client)
+    shuttled.admin.change("/web/b", {"state": "drain"}, "PATCH")
+    read_to_end(client)
+    assert only(shuttled)["reason"] == "drained"
+
+
 # Deadlines are whole milliseconds of the clock.
 
 

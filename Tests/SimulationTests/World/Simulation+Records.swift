@@ -32,7 +32,8 @@ extension Simulation {
             return network.violate(
                 .counters,
                 place + "and \(record.sentBytes) and \(record.receivedBytes) bytes, backend \(record.backend), connect "
-                    + "\(record.connectDuration.map(String.init) ?? "none") belongs to no client")
+                    + "\(record.connectDuration.map(String.init) ?? "none") belongs to no client. Those left: \(clientsLeft(record))"
+            )
         }
         reasonsMet.insert(record.reason)
         // The clock is read once for each turn.
@@ -54,10 +55,29 @@ extension Simulation {
         // Several have the same address only where a header has told it, or there is none.
         let likely = candidates.filter { fault(in: record.reason, $0, $0.session, ring) == nil }
         let client =
-            likely.first { $0.session.map { $0.isEstablished == (record.connectDuration != nil) } ?? false }
-            ?? likely.first { $0.session != nil } ?? candidates.first
+            likely.first { client in
+                guard let session = client.session else { return false }
+                let hasSpoken = session.upstream.map { $0.readByProxy > 0 } ?? false
+                return session.isEstablished == (record.connectDuration != nil)
+                    && hasSpoken == (record.firstByteDuration != nil)
+            } ?? likely.first { $0.session != nil } ?? candidates.first
         if let client { recordedClients.insert(client.key) }
         return client
+    }
+
+    /// What the network has seen of those whose address it is.
+    private func clientsLeft(_ record: SessionRecord) -> String {
+        network.connections.filter { client in
+            client.isClient && !recordedClients.contains(client.key)
+                && [client.isUnix ? nil : RawAddress(client.address).address, client.conveyed?.source].contains(
+                    record.client)
+        }.map { client in
+            let upstream = client.session?.upstream
+            return
+                "\(client.key) closed \(client.isClosePrepared) established \(client.session?.isEstablished ?? false) "
+                + "port \(upstream?.port ?? 0) used \(upstream?.wasUsed ?? false) bytes \(upstream?.accepted ?? 0)+"
+                + "\(upstream?.prefaceAccepted ?? 0) and \(client.accepted) read \(upstream?.readByProxy ?? 0)"
+        }.joined(separator: "; ")
     }
 
     /// Whether the network has seen of a client what the record says. Those on unix sockets, and those of whom a header has
@@ -101,7 +121,9 @@ extension Simulation {
         case .operator:
             return session?.mayBeEndedByOperator ?? false ? nil : "no operator has ended it"
         case .cut: return ring.isCut ? nil : "nothing was cut"
-        case .clientLost, .backendLost, .idle, .backendRefused, .evicted, .answered, .backendGone:
+        case .clientLost: return client.hasPeerReset ? nil : "the client has not gone"
+        case .backendLost: return upstream?.hasPeerReset ?? false ? nil : "the backend has not gone"
+        case .idle, .backendRefused, .evicted, .answered, .backendGone:
             return "nothing of the kind happens here"
         }
     }
