@@ -16,75 +16,62 @@ extension Simulation {
         if end != ended {
             return network.violate(.counters, "ring \(index): \(ended) sessions have ended and left \(end) records")
         }
+        var records: [SessionRecord] = []
         while recordsSeen[index] < end {
             guard let record = buffer.pointee.records.record(at: recordsSeen[index]) else {
                 return network.violate(.counters, "ring \(index): record \(recordsSeen[index]) cannot be read")
             }
             recordsSeen[index] += 1
-            check(record, of: rings[index])
+            records.append(record)
+            reasonsMet.insert(record.reason)
+            // The clock is read once for each turn.
+            if record.endedAt / 1_000_000 > network.now || record.startedAt < 1_000_000_000 {
+                network.violate(
+                    .counters, "ring \(index): a record began at \(record.startedAt) and took \(record.duration)")
+            }
         }
+        if !records.isEmpty { match(records, on: rings[index]) }
     }
 
-    private func check(_ record: SessionRecord, of ring: RingCore) {
-        let place =
-            "ring \(ring.index): a record with \(record.reason.name) of \(record.client?.description ?? "nobody") "
-        guard let client = takeClient(of: record, ring) else {
+    /// Finds for each record of a turn a client of its own of whom it is true. Clients that have been found are known, so but
+    /// for those that never had a session only those are left that were closed in this turn.
+    private func match(_ records: [SessionRecord], on ring: RingCore) {
+        let closed = network.connections.filter { client in
+            client.isClient && client.acceptedAt > 0 && client.isClosePrepared && !recordedClients.contains(client.key)
+        }
+        // Several may be like one another: of whom a header has told the same, or who have no address.
+        var recordOfClient: [Int: Int] = [:]
+        func find(_ index: Int, _ asked: inout Set<Int>) -> Bool {
+            for client in closed where !asked.contains(client.key) && isTrue(records[index], of: client, ring) {
+                asked.insert(client.key)
+                if let other = recordOfClient[client.key], !find(other, &asked) { continue }
+                recordOfClient[client.key] = index
+                return true
+            }
+            return false
+        }
+        for (index, record) in records.enumerated() {
+            var asked: Set<Int> = []
+            guard !find(index, &asked) else { continue }
+            let faults = closed.filter { $0.told == record.client || $0.address == record.client }.map { client in
+                fault(in: record.reason, client, client.session, ring) ?? "something else is wrong"
+            }
             return network.violate(
                 .counters,
-                place + "and \(record.sentBytes) and \(record.receivedBytes) bytes, backend \(record.backend), connect "
-                    + "\(record.connectDuration.map(String.init) ?? "none") belongs to no client. Those left: \(clientsLeft(record))"
-            )
+                "ring \(ring.index): a record with \(record.reason.name) of \(record.client?.description ?? "nobody"), "
+                    + "\(record.sentBytes) and \(record.receivedBytes) bytes, backend \(record.backend), connect "
+                    + "\(record.connectDuration.map(String.init) ?? "none") is true of no client: \(faults)")
         }
-        reasonsMet.insert(record.reason)
-        // The clock is read once for each turn.
-        if record.endedAt / 1_000_000 > network.now || record.startedAt < 1_000_000_000 {
-            network.violate(.counters, place + "began at \(record.startedAt) and took \(record.duration)")
-        }
-        if let fault = fault(in: record.reason, client, client.session, ring) {
-            network.violate(.counters, place + "where \(fault)")
-        }
-    }
-
-    /// The client whose session left the record, which no other record is of. Those that are closed and have left one are
-    /// known, so but for clients that never had a session only those are left that were closed in this turn.
-    private func takeClient(of record: SessionRecord, _ ring: RingCore) -> SimulatedConnection? {
-        let candidates = network.connections.filter { client in
-            client.isClient && client.acceptedAt > 0 && client.isClosePrepared
-                && !recordedClients.contains(client.key) && isTrue(record, of: client)
-        }
-        // Several have the same address only where a header has told it, or there is none.
-        let likely = candidates.filter { fault(in: record.reason, $0, $0.session, ring) == nil }
-        let client =
-            likely.first { client in
-                guard let session = client.session else { return false }
-                let hasSpoken = session.upstream.map { $0.readByProxy > 0 } ?? false
-                return session.isEstablished == (record.connectDuration != nil)
-                    && hasSpoken == (record.firstByteDuration != nil)
-            } ?? likely.first { $0.session != nil } ?? candidates.first
-        if let client { recordedClients.insert(client.key) }
-        return client
-    }
-
-    /// What the network has seen of those whose address it is.
-    private func clientsLeft(_ record: SessionRecord) -> String {
-        network.connections.filter { client in
-            client.isClient && !recordedClients.contains(client.key)
-                && [client.isUnix ? nil : RawAddress(client.address).address, client.conveyed?.source].contains(
-                    record.client)
-        }.map { client in
-            let upstream = client.session?.upstream
-            return
-                "\(client.key) closed \(client.isClosePrepared) established \(client.session?.isEstablished ?? false) "
-                + "port \(upstream?.port ?? 0) used \(upstream?.wasUsed ?? false) bytes \(upstream?.accepted ?? 0)+"
-                + "\(upstream?.prefaceAccepted ?? 0) and \(client.accepted) read \(upstream?.readByProxy ?? 0)"
-        }.joined(separator: "; ")
+        recordedClients.formUnion(recordOfClient.keys)
     }
 
     /// Whether the network has seen of a client what the record says. Those on unix sockets, and those of whom a header has
     /// told, have no address of their own; the address of any other is one client's alone.
-    private func isTrue(_ record: SessionRecord, of client: SimulatedConnection) -> Bool {
+    private func isTrue(_ record: SessionRecord, of client: SimulatedConnection, _ ring: RingCore) -> Bool {
         let addresses = [client.isUnix ? nil : RawAddress(client.address).address, client.conveyed?.source]
-        guard addresses.contains(record.client) else { return false }
+        guard addresses.contains(record.client),
+            fault(in: record.reason, client, client.session, ring) == nil
+        else { return false }
         let upstream = client.session.flatMap { $0.isEstablished ? $0.upstream : nil }
         guard let upstream else {
             return record.connectDuration == nil && record.sentBytes == 0 && record.receivedBytes == 0
