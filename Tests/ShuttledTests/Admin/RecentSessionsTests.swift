@@ -15,7 +15,7 @@ import Testing
               "sessions": [
                 {
                   "started": "2025-11-25T23:59:59.029Z",
-                  "ended": "2025-11-25T23:59:59.031Z",
+                  "ended": "2025-11-25T23:59:59.030Z",
                   "service": "web",
                   "backend": "one",
                   "backend_address": "10.0.0.1:80",
