@@ -124,7 +124,7 @@ def test_the_text_is_what_prometheus_wants(stage: Stage) -> None:
     assert found["process_open_fds"] > 10 and found["process_cpu_seconds_total"] > 0
     shuttled.admin.remove("/dns")
     labels = {label for name in found for label in re.findall(r'([a-z]+)="', name)}
-    assert labels == {"service", "backend", "ring", "direction", "reason", "result", "le", "version"}
+    assert labels == {"service", "backend", "ring", "direction", "reason", "result", "le", "version", "outcome"}
 
 
 def test_a_real_prometheus_scrapes_it_and_answers_questions(stage: Stage) -> None:

@@ -51,7 +51,8 @@ def test_a_session_is_told_with_all_that_is_known_of_it(stage: Stage) -> None:
     assert list(session) == [
         "started", "ended", "service", "backend", "backend_address", "client", "network", "ring", "reason", "retries",
         "sent", "received", "duration_microseconds", "connect_microseconds", "first_byte_microseconds",
-        "wait_microseconds",
+        "wait_microseconds", "client_rtt_microseconds", "client_retransmits", "backend_rtt_microseconds",
+        "backend_retransmits",
     ]  # fmt: skip
     assert (session["service"], session["backend"], session["backend_address"]) == ("web", "b", peer.address)
     assert session["client"] == source and session["network"] == "tcp"
