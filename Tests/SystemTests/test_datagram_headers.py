@@ -101,6 +101,13 @@ def test_clients_behind_one_proxy_have_sessions_of_their_own(stage: Stage) -> No
         assert other.ask(v2_datagram(clients[0], HERE) + b"there") == b"there"
         assert proxy.hears_nothing(0.1)
         assert statistics(shuttled)["connections"] == len(clients) + 1
+        listed = shuttled.admin.get("/v1/connections").expect(200).json["connections"]
+        assert sorted(entry["client"] for entry in listed) == sorted([*clients, clients[0]])
+
+    def ended() -> list[str]:
+        return sorted(entry["client"] for entry in shuttled.admin.get("/v1/recent").expect(200).json["sessions"])
+
+    eventually(lambda: ended() == sorted([*clients, clients[0]]), lambda: f"those that ended are {ended()}")
 
 
 def test_local_is_the_proxy_itself(stage: Stage) -> None:

@@ -41,6 +41,13 @@ struct DatagramPath: Equatable {
         conveyedPort = client.port
     }
 
+    /// Whose datagrams these are: of who has sent them, unless a header has told of another.
+    var clientAddress: SocketAddress {
+        hasConveyed
+            ? .ipv6(high: conveyedHigh, low: conveyedLow, port: conveyedPort)
+            : .ipv6(high: clientHigh, low: clientLow, port: clientPort)
+    }
+
     @inline(__always)
     var hasConveyed: Bool { conveyedHigh | conveyedLow != 0 }
 

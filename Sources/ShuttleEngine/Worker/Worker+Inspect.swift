@@ -147,7 +147,6 @@ extension Worker where Ring: ~Copyable {
 
     private func client(at place: UInt32) -> SocketAddress? {
         guard Int(place) >= sessions.capacity else { return address(ofClient: place)?.unmapped }
-        let path = datagrams.table.path(of: place &- placeOfDatagrams(0))
-        return SocketAddress.ipv6(high: path.clientHigh, low: path.clientLow, port: path.clientPort).unmapped
+        return datagrams.table.path(of: place &- placeOfDatagrams(0)).clientAddress.unmapped
     }
 }

@@ -169,8 +169,7 @@ extension Worker where Ring: ~Copyable {
 
     /// What is to be noted of a session of datagrams from its beginning.
     func datagramFacts(_ slot: UInt32, _ backend: UnsafeMutablePointer<BackendRecord>) -> SessionFacts {
-        let path = datagrams.table.path(of: slot)
-        let client = SocketAddress.ipv6(high: path.clientHigh, low: path.clientLow, port: path.clientPort)
+        let client = datagrams.table.path(of: slot).clientAddress
         var facts = SessionFacts(startedAt: turnTime, client: RawAddress(client))
         facts.backend = backend.pointee.identifier
         return facts
