@@ -80,7 +80,7 @@ struct Startup {
         }
         let accessLog = AccessLog(
             source: control, sink: sink, format: options.accessLogFormat,
-            counts: control.accessLogCounts, thread: FileThread(loop: loop), logger: logger
+            counts: control.accessLogCounts, loop: loop, logger: logger
         )
         try await Lifecycle(
             control: control,

@@ -287,7 +287,8 @@ def test_what_cannot_be_opened_is_told_and_tried_again(stage: Stage) -> None:
     shuttled = stage.shuttled([web], arguments=["-access-log", str(folder / "access.log")])
     session(address)
     eventually(lambda: "No such file or directory" in shuttled.log_path.read_text(), shuttled.log_tail)
-    assert metric(shuttled, 'shuttle_access_log_lines_total{outcome="failed"}') == 1
+    failed = 'shuttle_access_log_lines_total{outcome="failed"}'
+    eventually(lambda: metric(shuttled, failed) == 1, "its line is lost, and counted")
     folder.mkdir()
     client = session(address)
     eventually(lambda: [line["client"] for line in lines_of(folder / "access.log")] == [client], "it is written")

@@ -180,9 +180,10 @@ def test_a_raised_limit_serves_the_queue_at_once(stage: Stage) -> None:
     web.wait_queued(3)
     del web.fields["max_connections"], web.fields["queue_limit"]
     web.change()
+    # All of them are there at once.
+    for client in waiting:
+        assert read_exactly(client, len(REPLY)) == REPLY
     for client in [first, *waiting]:
-        if client is not first:
-            assert read_exactly(client, len(REPLY)) == REPLY
         client.close()
     assert web.peer.most == 7
 

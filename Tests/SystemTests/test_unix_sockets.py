@@ -286,7 +286,8 @@ def test_a_listen_queue_that_stays_full_is_a_connect_timeout(stage: Stage) -> No
     shuttled = stage.shuttled([service("web", address, backends, connect_timeout=200)], rings=1)
     start = time.monotonic()
     assert stage.name_at(address) == "good"
-    assert 0.2 <= time.monotonic() - start < 2
+    # Rings count in whole milliseconds, cut off.
+    assert 0.199 <= time.monotonic() - start < 2
     entry = shuttled.admin.backend("web", "full")
     assert (entry["errors"], entry["last_failure"]) == (1, "connect timed out")
 

@@ -2,8 +2,10 @@
 // Leaves to others: remembering them (the engine), the form of lines, the places they go to (the sinks).
 
 import Logging
+import NIOCore
 import ServiceLifecycle
 import ShuttleEngine
+import Synchronization
 
 /// Follows the sessions that end and writes those that their service wants to have logged.
 ///
@@ -13,10 +15,10 @@ import ShuttleEngine
 actor AccessLog: Service {
     struct Timing: Sendable {
         /// Between looks while sessions end, and while none have.
-        var busyPause: Duration = .milliseconds(20)
-        var idlePause: Duration = .milliseconds(200)
+        var busyPause: TimeAmount = .milliseconds(20)
+        var idlePause: TimeAmount = .milliseconds(100)
         /// How long what is left may take to be written when shuttled stops.
-        var patience: Duration = .seconds(2)
+        var patience: TimeAmount = .seconds(2)
         /// Between two lines of the program's own log that say that lines are lost.
         var complaintPause: Duration = .seconds(10)
     }
@@ -30,8 +32,9 @@ actor AccessLog: Service {
     private let sink: any AccessLogSink
     private let line: AccessLogLine
     private let counts: AccessLogCounts
-    /// Of the sink alone: a disk or a pipe may hold it up for as long as it likes.
-    private let thread: FileThread
+    private let loop: any EventLoop
+    /// Of the sink alone: a disk or a pipe may hold it up for as long as it likes. There is none before the first line.
+    private lazy var thread = FileThread(loop: loop)
     private let logger: Logger
     private let timing: Timing
     private var complaintAt: ContinuousClock.Instant?
@@ -39,37 +42,35 @@ actor AccessLog: Service {
 
     init(
         source: any FinishedSessionSource, sink: any AccessLogSink, format: AccessLogFormat, counts: AccessLogCounts,
-        thread: FileThread, logger: Logger, timing: Timing = Timing()
+        loop: any EventLoop, logger: Logger, timing: Timing = Timing()
     ) {
         self.source = source
         self.sink = sink
         line = AccessLogLine(format: format)
         self.counts = counts
-        self.thread = thread
+        self.loop = loop
         self.logger = logger
         self.timing = timing
     }
 
-    /// Runs until it is asked to stop and has written what was left, or could not in time.
+    /// Runs until it is asked to stop and has written what was left, or could not in time: a pipe that nobody reads must not keep
+    /// shuttled from ending.
     func run() async throws {
         let cursor = await source.sessionCursor()
-        let (ended, end) = AsyncStream<Never>.makeStream()
-        // Not one of the group's tasks, which waits for them: a pipe that nobody reads would keep shuttled from ending.
+        let over = loop.makePromise(of: Void.self)
+        let isOver = Atomic(false)
+        let end = { @Sendable in
+            if !isOver.exchange(true, ordering: .relaxed) { over.succeed() }
+        }
         let following = Task {
             await follow(from: cursor)
-            end.finish()
+            end()
         }
-        let patience = timing.patience
-        await withTaskGroup { group in
-            group.addTask { for await _ in ended {} }
-            group.addTask {
-                try? await gracefulShutdown()
-                following.cancel()
-                try? await Task.sleep(for: patience)
-            }
-            await group.next()
-            group.cancelAll()
-        }
+        try? await gracefulShutdown()
+        following.cancel()
+        let limit = loop.scheduleTask(in: timing.patience) { end() }
+        try? await over.futureResult.get()
+        limit.cancel()
     }
 
     /// Opens the place anew, where a file was moved away.
@@ -100,8 +101,7 @@ actor AccessLog: Service {
             if isLast {
                 return
             }
-            // An early end of it is looked at above.
-            try? await Task.sleep(for: count > 0 ? timing.busyPause : timing.idlePause)
+            await loop.pause(count > 0 ? timing.busyPause : timing.idlePause)
         }
     }
 

@@ -73,8 +73,7 @@ struct AccessLogTests {
             )
             accessLog = AccessLog(
                 source: source, sink: sink, format: .json, counts: counts,
-                thread: FileThread(loop: MultiThreadedEventLoopGroup.singleton.next()), logger: log.logger(),
-                timing: timing
+                loop: MultiThreadedEventLoopGroup.singleton.next(), logger: log.logger(), timing: timing
             )
         }
 
