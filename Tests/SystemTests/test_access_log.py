@@ -292,6 +292,11 @@ def test_what_cannot_be_opened_is_told_and_tried_again(stage: Stage) -> None:
     folder.mkdir()
     client = session(address)
     eventually(lambda: [line["client"] for line in lines_of(folder / "access.log")] == [client], "it is written")
+    # And when it goes again, it is let go of.
+    folder.rename(stage.directory / "moved")
+    shuttled.signal(signal.SIGUSR1)
+    told = "the access log cannot be opened"
+    eventually(lambda: shuttled.log_path.read_text().count(told) == 2, shuttled.log_tail)
 
 
 @pytest.mark.parametrize("arguments", [["-access-log", "access.log"], ["-access-log-format", "xml"]])

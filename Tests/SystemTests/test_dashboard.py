@@ -58,7 +58,7 @@ def two_backends(stage: Stage, **fields: Any) -> dict[str, Any]:
 
 
 def open_dialog(browser: Browser, label: str) -> None:
-    browser.button(label).click()
+    browser.click_button(label)
     browser.find("dialog[open]")
 
 
@@ -333,7 +333,7 @@ def test_what_was_changed_meanwhile_is_not_overwritten(stage: Stage) -> None:
     assert shuttled.admin.get("/v1/services/web/backends/one").json["weight"] == 9
     assert browser.axe() == []
     browser.picture("dialog-refused")
-    browser.button("Look again", "dialog").click()
+    browser.click_button("Look again", "dialog")
     browser.wait(lambda: browser.run("return document.querySelector('dialog input[type=number]')?.value") == "9", "what is there now is shown")
     browser.click("dialog input[value=maintenance]")
     apply(browser)
@@ -375,7 +375,7 @@ def test_a_change_can_take_itself_back(stage: Stage) -> None:
         apply(browser)
         browser.wait_text("unless it is confirmed", "#notices")
         assert browser.axe() == []
-        browser.button(choice).click()
+        browser.click_button(choice)
         browser.wait(lambda: "unless it is confirmed" not in browser.text("#notices"), "it is decided")
         assert shuttled.admin.get("/v1/services/web/backends/one").json["weight"] == weight
     browser.check()
@@ -431,7 +431,7 @@ def test_a_token_is_asked_for_and_what_it_may_is_offered(stage: Stage) -> None:
             browser.click("dialog input[value=drain]")
             apply(browser)
             eventually(lambda: shuttled.admin.get("/v1/history?limit=1").json["entries"][0]["token"] == "work", "it was changed by that token")
-        browser.button("Forget token").click()
+        browser.click_button("Forget token")
         browser.find("#token")
         assert browser.run("return sessionStorage.length") == 0
     browser.check()
@@ -607,7 +607,7 @@ def test_a_thousand_services_stay_usable(stage: Stage) -> None:
     shuttled = stage.shuttled([service(f"s{number:04}", "", backends) for number in range(1000)])
     browser = live(looking(stage, shuttled))
     rows = "return document.querySelectorAll('#services tbody tr').length"
-    browser.button("Open all").click()
+    browser.click_button("Open all")
     browser.wait(lambda: browser.run(rows) > 0, "backends are shown", 90)
     browser.wait_text("1,000 services, 5,000 backends", "#health")
     assert browser.run(rows) < 200, "what is far away is not drawn"

@@ -32,6 +32,9 @@ actor AccessLog: Service {
     private let sink: any AccessLogSink
     private let line: AccessLogLine
     private let counts: AccessLogCounts
+    /// As all of the control side: threads of Swift's own are not needed, and would have to be paid for.
+    private nonisolated let executor: any SerialExecutor
+    nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
     private let loop: any EventLoop
     /// Of the sink alone: a disk or a pipe may hold it up for as long as it likes. There is none before the first line.
     private lazy var thread = FileThread(loop: loop)
@@ -49,6 +52,7 @@ actor AccessLog: Service {
         line = AccessLogLine(format: format)
         self.counts = counts
         self.loop = loop
+        executor = loop.executor
         self.logger = logger
         self.timing = timing
     }
@@ -62,8 +66,8 @@ actor AccessLog: Service {
         let end = { @Sendable in
             if !isOver.exchange(true, ordering: .relaxed) { over.succeed() }
         }
-        let following = Task {
-            await follow(from: cursor)
+        let following = Task(executorPreference: ControlLoopExecutor(loop: loop)) {
+            await self.follow(from: cursor)
             end()
         }
         try? await gracefulShutdown()

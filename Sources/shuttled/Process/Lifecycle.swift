@@ -48,7 +48,7 @@ struct Lifecycle: Sendable {
                 Task(executorPreference: executor) { await tokenReload?.run(for: .signal) }
             case .sigusr1:
                 // Not awaited either: the thread that writes may be held up.
-                Task { await accessLog.reopen() }
+                Task(executorPreference: executor) { await accessLog.reopen() }
             case _ where !isStopping:
                 isStopping = true
                 logger.info("stopping", metadata: ["signal": "\(signal)"])

@@ -135,7 +135,22 @@ class Browser:
         self.wait(lambda: text in self.text(selector), lambda: f"{text!r} is in {selector}: {self.text(selector)!r}")
 
     def click(self, selector: str) -> None:
-        self.find(selector).click()
+        self._click(lambda: self.find(selector), selector)
+
+    def click_button(self, text: str, within: str = "body") -> None:
+        self._click(lambda: self.button(text, within), text)
+
+    def _click(self, found: Callable[[], WebElement], what: str) -> None:
+        """The page may draw it anew between finding and clicking."""
+
+        def clicked() -> bool:
+            try:
+                found().click()
+            except StaleElementReferenceException:
+                return False
+            return True
+
+        self.wait(clicked, f"{what} can be clicked")
 
     def button(self, text: str, within: str = "body") -> WebElement:
         """A button by what it says, its hidden part included."""
