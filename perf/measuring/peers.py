@@ -6,20 +6,19 @@ Leaves to others what they are used for (workloads). Why the settings are as the
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
 import pathlib
 import signal
-import socket
 import subprocess
-import threading
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from measuring import accounting, sockets
+from measuring.observer import UnixConnection
 from measuring.programs import nginx_stream_module, program
 from measuring.stage import Stage, end
 
@@ -122,11 +121,12 @@ class Shuttled(Proxy):
         observation: Observation | None = None,
     ) -> None:
         super().__init__(name, stage, site)
-        self._observer = observation and Observer(self) if observation and observation.is_on else None
+        self._observer: Observer | None = None
+        is_observed = observation is not None and observation.is_on
         configuration = self.folder / "shuttle.json"
         # iperf3's server ends its streams by resets without having said a word, which counts as failures of a backend.
         # Older builds know nothing of that, and refuse the field.
-        logged = {"access_log": {}} if self._observer else {}
+        logged = {"access_log": {}} if is_observed else {}
         for more in ({"passive": {"failures": 0}, **logged}, logged):
             configuration.write_text(json.dumps([self._service(port) | more for port in site.ports]))
             if subprocess.run(
@@ -139,8 +139,9 @@ class Shuttled(Proxy):
              "-drain-timeout", "0", "-log-level", "warning", *(observation.arguments(self.folder) if observation else [])],
             environment,
         )
-        if self._observer:
-            self._observer.start()
+        if is_observed:
+            self._observer = Observer(self._admin)
+            stage.at_end(self._end_observing)
 
     def _service(self, port: int) -> dict[str, Any]:
         return {
@@ -161,18 +162,16 @@ class Shuttled(Proxy):
         return json.loads(text) if status == 200 else None
 
     def stop(self) -> None:
-        if self._observer:
-            self._observer.stop()
+        self._end_observing()
         super().stop()
-        if self._observer and not (self.folder / "access.log").exists():
-            raise RuntimeError("nothing was written to the access log, so its cost was not measured")
 
-    def look(self, path: str) -> str:
-        """What it answers to a GET, which must be answered well."""
-        status, text = self._ask("GET", path)
-        if status != 200:
-            raise RuntimeError(f"shuttled answered {status} to GET {path}: {text[:500]}")
-        return text
+    def _end_observing(self) -> None:
+        observer, self._observer = self._observer, None
+        if not observer:
+            return
+        observer.stop()
+        if not (self.folder / "access.log").stat().st_size:
+            raise RuntimeError("nothing was written to the access log, so its cost was not measured")
 
     def _ask(self, method: str, path: str, body: str | None = None) -> tuple[int, str]:
         connection = UnixConnection(self._admin)
@@ -197,48 +196,17 @@ class Observation:
 
 
 class Observer:
-    """Looks at a shuttled as a Prometheus and a person at the dashboard do. What it costs shuttled is measured with it."""
-
-    SECONDS = 1.0
-    PATHS = ("/metrics", "/_stats", "/v1/rings", "/v1/recent?limit=100", "/v1/connections?limit=100")
-
-    def __init__(self, proxy: Shuttled) -> None:
-        self._proxy = proxy
-        self._stops = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self.looks = 0
-        self.failure: Exception | None = None
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stops.set()
-        self._thread.join()
-        if self.failure:
-            raise RuntimeError(f"nobody looked at it, so nothing was measured: {self.failure}")
-
-    def _run(self) -> None:
-        try:
-            while not self._stops.wait(self.SECONDS):
-                for path in self.PATHS:
-                    self._proxy.look(path)
-                self.looks += 1
-        except Exception as error:  # It is told to who stops it.
-            self.failure = error
-
-
-class UnixConnection(http.client.HTTPConnection):
-    """A client of an admin endpoint on a unix socket."""
+    """Looks at a shuttled while it is measured. What it costs shuttled to answer is measured with it."""
 
     def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=30)
-        self._path = path
+        script = pathlib.Path(__file__).with_name("observer.py")
+        self._process = subprocess.Popen([sys.executable, str(script), path], stderr=subprocess.PIPE, text=True)
 
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+    def stop(self) -> None:
+        self._process.terminate()
+        _, said = self._process.communicate()
+        if self._process.returncode != -signal.SIGTERM:
+            raise RuntimeError(f"nobody looked at it, so nothing was measured: {said.strip()}")
 
 
 class HAProxy(Proxy):

@@ -72,6 +72,10 @@ class Stage:
             raise Failure(f"{' '.join(command)}: does not listen after {READY_SECONDS:.0f} s:\n{tail(log)}")
         return process
 
+    def at_end(self, action: Callable[[], None]) -> None:
+        """`action` is done with the stage's end, before what was started earlier is ended."""
+        self._stack.callback(action)
+
     def run(
         self, command: Sequence[str], seconds: float, meanwhile: Callable[[float], float] | None = None
     ) -> Finished:
