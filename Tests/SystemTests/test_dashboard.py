@@ -21,7 +21,7 @@ from harness.ports import free_address
 from harness.programs import nginx_before
 from harness.shuttled import Shuttled, backend, service
 from harness.stage import Stage
-from harness.streams import read_exactly
+from harness.streams import connect, echoes, read_exactly
 from harness.wait import eventually
 
 # A browser starts in a second or two, on a busy machine in many.
@@ -72,6 +72,20 @@ def apply(browser: Browser) -> None:
 
 
 # Looking
+
+
+def test_sessions_that_ended_are_shown_with_their_reasons(stage: Stage) -> None:
+    shuttled = stage.shuttled([two_backends(stage)])
+    address = shuttled.admin.config()[0]["address"]
+    with connect(address) as client:
+        assert echoes(client)
+        source = "%s:%d" % client.getsockname()
+    eventually(lambda: shuttled.admin.get("/v1/recent").expect(200).json["sessions"], "it has ended")
+    browser = live(looking(stage, shuttled))
+    view(browser, "sessions")
+    browser.wait_text(source, "#view-sessions")
+    browser.wait_text("client_closed", "#view-sessions")
+    browser.picture("sessions-real")
 
 
 def troubled(stage: Stage) -> list[dict[str, Any]]:
