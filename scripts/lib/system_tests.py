@@ -46,7 +46,8 @@ def main():
         sys.exit(__doc__)
     folder, *arguments = sys.argv[1:]
     failures = Failures()
-    status = pytest.main([folder, "-q", "-n", "4", "--dist", "loadfile", *arguments], plugins=[failures])
+    # Names of tests are relative to the root, which pytest would otherwise choose by what is around.
+    status = pytest.main([folder, "--rootdir", folder, "-q", "-n", "4", "--dist", "loadfile", *arguments], plugins=[failures])
     if status != pytest.ExitCode.TESTS_FAILED or not failures.names:
         sys.exit(status)
     if len(failures.names) > UNSTEADY_MAX:
