@@ -22,6 +22,8 @@ struct SessionRecordBuffer: ~Copyable {
     private let written = Atomic<UInt64>(0)
     /// Of those, records of sessions that are to be logged.
     private let logged = Atomic<UInt64>(0)
+    /// The same, counted before they are written.
+    private let loggedBegun = Atomic<UInt64>(0)
 
     /// Memory is touched as records come: 128 bytes each. `capacity` is rounded up to a power of two.
     init(capacity: Int, keepsAll: Bool) {
@@ -69,6 +71,8 @@ struct SessionRecordBuffer: ~Copyable {
     @inline(__always)
     func appendLogged(_ fill: (_ place: Place, _ number: UInt64) -> Void) {
         let number = logged.load(ordering: .relaxed) &+ 1
+        // Whoever sees the record in `end` sees that it was begun.
+        loggedBegun.store(number, ordering: .relaxed)
         append { fill($0, number) }
         // Behind the record: who reads this number finds the record of it at a position below `end`.
         logged.store(number, ordering: .releasing)
@@ -115,27 +119,35 @@ struct SessionRecordBuffer: ~Copyable {
         return lost
     }
 
-    /// The same, and how many of the lost ones were to be logged. `logged` is how many of those had been written when the
-    /// cursor's position was: it moves with it.
-    func take(
+    /// Up to `limit` records from `cursor` on that are to be logged, the oldest first, and how many of those were lost. `logged` is
+    /// how many had been written when the cursor's position was: it moves with it.
+    ///
+    /// Where there are none nothing is read, however many records there are.
+    func takeLogged(
         from cursor: inout UInt64, logged: inout UInt64, limit: Int, _ body: (SessionRecord) -> Void
-    ) -> (all: UInt64, logged: UInt64) {
-        // In this order: the positions of all these are below that end.
+    ) -> UInt64 {
+        // In this order: the positions of all these are below that end, and those below it have begun.
         let (loggedEnd, end) = (loggedEnd, end)
-        var (seen, lostLogged) = (logged, UInt64(0))
-        let lost = take(from: &cursor, limit: limit) { record in
-            if record.isLogged {
-                lostLogged &+= (record.marks.loggedNumber &- seen &- 1) & SessionRecord.Marks.loggedNumberMask
-                seen = record.marks.loggedNumber
+        guard loggedBegun.load(ordering: .relaxed) != logged else {
+            cursor = end
+            return 0
+        }
+        var lost: UInt64 = 0
+        var taken = 0
+        while cursor < end, taken < limit {
+            _ = take(from: &cursor, limit: 1) { record in
+                guard record.isLogged else { return }
+                lost &+= (record.marks.loggedNumber &- logged &- 1) & SessionRecord.Marks.loggedNumberMask
+                logged = record.marks.loggedNumber
+                taken += 1
+                body(record)
             }
-            body(record)
         }
         // Those behind the last one that could be read.
-        if cursor >= end, loggedEnd > seen {
-            lostLogged &+= loggedEnd &- seen
-            seen = loggedEnd
+        if cursor >= end, loggedEnd > logged {
+            lost &+= loggedEnd &- logged
+            logged = loggedEnd
         }
-        logged = seen
-        return (lost, lostLogged)
+        return lost
     }
 }

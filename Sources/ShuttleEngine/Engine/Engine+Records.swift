@@ -40,23 +40,21 @@ extension Engine {
         return sessions
     }
 
-    /// Where a reader begins that wants every session that ends from now on.
+    /// Where a reader begins that wants every session to be logged that ends from now on.
     public func sessionCursor() -> FinishedSessionCursor {
         let logged = workers.map { $0.link.pointee.records.loggedEnd }
         return FinishedSessionCursor(positions: workers.map { $0.link.pointee.records.end }, logged: logged)
     }
 
-    /// The sessions that have ended since `cursor`, at most `limit`; moves the cursor behind them.
-    public func takeSessions(since cursor: inout FinishedSessionCursor, limit: Int) -> FinishedSessions {
+    /// The sessions to be logged that have ended since `cursor`, at most `limit`; moves the cursor behind them.
+    public func takeLoggedSessions(since cursor: inout FinishedSessionCursor, limit: Int) -> FinishedSessions {
         precondition(cursor.positions.count == workers.count, "the cursor is of another engine")
         var taken = FinishedSessions(sessions: [])
         for offset in workers.indices where taken.sessions.count < limit {
             let ring = (cursor.nextRing + offset) % workers.count
-            let lost = workers[ring].link.pointee.records.take(
+            taken.lost += workers[ring].link.pointee.records.takeLogged(
                 from: &cursor.positions[ring], logged: &cursor.logged[ring], limit: limit - taken.sessions.count
             ) { taken.sessions.append(named($0, ring: ring)) }
-            taken.lost += lost.all
-            taken.lostLogged += lost.logged
         }
         cursor.nextRing = (cursor.nextRing + 1) % workers.count
         return taken

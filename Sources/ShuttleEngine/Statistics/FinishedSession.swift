@@ -76,12 +76,10 @@ public struct FinishedSessionCursor: Sendable, Equatable {
     var nextRing = 0
 }
 
-/// Sessions that have ended since a reader looked.
+/// Sessions to be logged that have ended since a reader looked.
 public struct FinishedSessions: Sendable, Equatable {
     /// Of each ring in the order in which they ended.
     public var sessions: [FinishedSession]
     /// Those that were overwritten before they were read.
     public var lost: UInt64 = 0
-    /// Of those, how many were to be logged.
-    public var lostLogged: UInt64 = 0
 }

@@ -95,7 +95,7 @@ actor AccessLog: Service {
         var cursor = cursor
         while true {
             let isLast = Task.isCancelled
-            let taken = await source.takeSessions(since: cursor, limit: AccessLog.batchMax)
+            let taken = await source.takeLoggedSessions(since: cursor, limit: AccessLog.batchMax)
             cursor = taken.cursor
             await write(taken)
             let count = taken.finished.sessions.count
@@ -110,10 +110,10 @@ actor AccessLog: Service {
     }
 
     private func write(_ taken: TakenSessions) async {
-        let sessions = taken.finished.sessions.filter(\.record.isLogged)
-        if taken.finished.lostLogged > 0 {
-            counts.add(overrun: taken.finished.lostLogged)
-            complain(of: taken.finished.lostLogged, "the log is too slow for the sessions that end")
+        let sessions = taken.finished.sessions
+        if taken.finished.lost > 0 {
+            counts.add(overrun: taken.finished.lost)
+            complain(of: taken.finished.lost, "the log is too slow for the sessions that end")
         }
         guard !sessions.isEmpty else {
             return

@@ -29,9 +29,9 @@ protocol DataPlane: AnyObject {
     var recentSessionsPerRing: Int { get }
     /// The newest that have ended, the newest first.
     func recentSessions(limit: Int, where isWanted: (FinishedSession) -> Bool) -> [FinishedSession]
-    /// Where a reader begins that wants every session that ends from now on.
+    /// Where a reader begins that wants every session to be logged that ends from now on.
     func sessionCursor() -> FinishedSessionCursor
-    func takeSessions(since cursor: inout FinishedSessionCursor, limit: Int) -> FinishedSessions
+    func takeLoggedSessions(since cursor: inout FinishedSessionCursor, limit: Int) -> FinishedSessions
     /// How long the sessions of each service took, in the order of `statistics`.
     func sessionDistributions(_ bounds: DistributionBounds) -> [SessionDistributions?]
     /// Asks one ring about its sessions; one question at a time.
@@ -97,8 +97,8 @@ final class EngineDataPlane: DataPlane {
         engine.recentSessions(limit: limit, where: isWanted)
     }
     func sessionCursor() -> FinishedSessionCursor { engine.sessionCursor() }
-    func takeSessions(since cursor: inout FinishedSessionCursor, limit: Int) -> FinishedSessions {
-        engine.takeSessions(since: &cursor, limit: limit)
+    func takeLoggedSessions(since cursor: inout FinishedSessionCursor, limit: Int) -> FinishedSessions {
+        engine.takeLoggedSessions(since: &cursor, limit: limit)
     }
     func sessionDistributions(_ bounds: DistributionBounds) -> [SessionDistributions?] {
         engine.sessionDistributions(bounds)

@@ -6,10 +6,10 @@ import Synchronization
 
 /// Where sessions that have ended come from.
 protocol FinishedSessionSource: Sendable {
-    /// Where a reader begins that wants every session that ends from now on.
+    /// Where a reader begins that wants every session to be logged that ends from now on.
     func sessionCursor() async -> FinishedSessionCursor
     /// Those that have ended since, at most `limit`, with what tells when they did.
-    func takeSessions(since cursor: FinishedSessionCursor, limit: Int) async -> TakenSessions
+    func takeLoggedSessions(since cursor: FinishedSessionCursor, limit: Int) async -> TakenSessions
 }
 
 struct TakenSessions: Sendable {
@@ -22,9 +22,9 @@ struct TakenSessions: Sendable {
 extension ControlPlane: FinishedSessionSource {
     func sessionCursor() -> FinishedSessionCursor { dataPlane.sessionCursor() }
 
-    func takeSessions(since cursor: FinishedSessionCursor, limit: Int) -> TakenSessions {
+    func takeLoggedSessions(since cursor: FinishedSessionCursor, limit: Int) -> TakenSessions {
         var cursor = cursor
-        let finished = dataPlane.takeSessions(since: &cursor, limit: limit)
+        let finished = dataPlane.takeLoggedSessions(since: &cursor, limit: limit)
         return TakenSessions(finished: finished, cursor: cursor, clock: .now())
     }
 }

@@ -15,12 +15,12 @@ struct AccessLogTests {
         let looks = Mutex(0)
 
         func add(_ sessions: [FinishedSession], lost: UInt64 = 0) {
-            batches.withLock { $0.append(FinishedSessions(sessions: sessions, lost: lost + 7, lostLogged: lost)) }
+            batches.withLock { $0.append(FinishedSessions(sessions: sessions, lost: lost)) }
         }
 
         func sessionCursor() async -> FinishedSessionCursor { FinishedSessionCursor(positions: [0], logged: [0]) }
 
-        func takeSessions(since cursor: FinishedSessionCursor, limit: Int) async -> TakenSessions {
+        func takeLoggedSessions(since cursor: FinishedSessionCursor, limit: Int) async -> TakenSessions {
             looks.withLock { $0 += 1 }
             let next = batches.withLock { $0.isEmpty ? FinishedSessions(sessions: []) : $0.removeFirst() }
             return TakenSessions(finished: next, cursor: cursor, clock: SessionClock(aheadMilliseconds: 0))
@@ -51,10 +51,9 @@ struct AccessLogTests {
         }
     }
 
-    private static func session(_ service: String, isLogged: Bool = true) -> FinishedSession {
+    private static func session(_ service: String) -> FinishedSession {
         var session = AccessLogLineTests.session()
         session.service = service
-        if !isLogged { session.record.marks.flags = 0 }
         return session
     }
 
@@ -87,9 +86,9 @@ struct AccessLogTests {
         }
     }
 
-    @Test func onlyWhatIsToBeLoggedIsWritten() async throws {
+    @Test func everySessionIsWritten() async throws {
         let stage = Stage()
-        stage.source.add([Self.session("a"), Self.session("b", isLogged: false), Self.session("c")])
+        stage.source.add([Self.session("a"), Self.session("c")])
         try await stage.run {
             try await eventually { stage.counts.values.written == 2 }
             stage.source.add([Self.session("d")])

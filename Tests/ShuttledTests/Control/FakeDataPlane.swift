@@ -156,7 +156,7 @@ final class FakeDataPlane: DataPlane, Sendable {
     let recentSessionsPerRing = 0
     func recentSessions(limit: Int, where isWanted: (FinishedSession) -> Bool) -> [FinishedSession] { [] }
     func sessionCursor() -> FinishedSessionCursor { FinishedSessionCursor(positions: [0, 0], logged: [0, 0]) }
-    func takeSessions(since cursor: inout FinishedSessionCursor, limit: Int) -> FinishedSessions {
+    func takeLoggedSessions(since cursor: inout FinishedSessionCursor, limit: Int) -> FinishedSessions {
         FinishedSessions(sessions: [])
     }
     func sessionDistributions(_ bounds: DistributionBounds) -> [SessionDistributions?] {
