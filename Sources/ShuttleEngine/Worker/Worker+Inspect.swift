@@ -6,7 +6,7 @@ import Synchronization
 extension Worker where Ring: ~Copyable {
     /// Slots looked at in a turn. Each may cost a few cache misses and a call for the client's address, together less than
     /// a microsecond.
-    static var slotsPerLook: UInt32 { 32 }
+    static var slotsPerLook: UInt32 { 16 }
     /// Sessions ended in a turn: each costs several operations that are taken back.
     static var endsPerTurn: UInt32 { 16 }
 

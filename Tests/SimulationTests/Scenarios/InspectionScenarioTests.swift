@@ -104,10 +104,10 @@ import Testing
                 durations.append(ContinuousClock().measure { simulation.workers[0].continueInspection() })
                 turns += 1
                 let looked = Int(inspection.pointee.next) - Int(before)
-                #expect(looked <= 32 || before >= count, "\(looked) slots in one turn")
+                #expect(looked <= 16 || before >= count, "\(looked) slots in one turn")
                 if turns > 2 * count { return }
             }
-            #expect(turns == (count + 31) / 32 + (count % 32 == 0 ? 1 : 0))
+            #expect(turns == (count + 15) / 16 + (count % 16 == 0 ? 1 : 0))
             #expect(inspection.pointee.rowCount == (everyoneMatches ? count : 0) && inspection.pointee.isComplete)
             #expect(simulation.links[0].pointee.inspectionTurns.summary().count == UInt64(turns))
             durations.sort()
