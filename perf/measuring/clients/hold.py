@@ -1,7 +1,7 @@
 """A client that opens sessions through a proxy and leaves them idle.
 
 usage: hold.py ADDRESS PORT SESSIONS; takes commands by line on standard input: `open`, `ask` (one request and its answer
-on each session), `close`; answers each with a line when it is done
+on each session), `flood` (requests whose answers nobody reads), `close`; answers each with a line when it is done
 """
 
 import socket
@@ -16,6 +16,8 @@ from measuring import sockets  # noqa: E402 - the path comes first
 SOCKETS_OF_A_SESSION = 4
 AT_ONCE = 500
 SECONDS = 30
+# Answers of 64 KiB: together more than all buffers on the way hold.
+FLOOD_REQUESTS = 500
 
 
 def open_sessions(address: str, port: int, count: int) -> list[socket.socket]:
@@ -42,6 +44,10 @@ def ask(session: socket.socket) -> None:
         answer += piece
 
 
+def flood(session: socket.socket) -> None:
+    session.sendall(b"GET /65536 HTTP/1.1\r\nHost: held\r\n\r\n" * FLOOD_REQUESTS)
+
+
 def main() -> None:
     address, port, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     held: list[socket.socket] = []
@@ -52,6 +58,9 @@ def main() -> None:
         elif command == "ask":
             for session in held:
                 ask(session)
+        elif command == "flood":
+            for session in held:
+                flood(session)
         elif command == "close":
             for session in held:
                 session.close()
