@@ -285,16 +285,16 @@ def test_output_that_cannot_be_written_is_no_success(shuttled: Shuttled) -> None
 # Help and completion
 
 
-def test_help_and_readme_have_every_exit_code() -> None:
-    readme = (ROOT / "README.md").read_text()
+def test_help_and_page_have_every_exit_code() -> None:
+    page = (ROOT / "docs" / "client.md").read_text()
     said = " ".join(ctl("-help").stdout.split())
     for code in (0, 64, 65, 66, 69, 70, 73, 74, 75, 76, 77):
         assert re.search(rf"[ ;]{code} [a-z-]", said), code
-        assert re.search(rf"^\| {code} \|", readme, re.MULTILINE), code
+        assert re.search(rf"^\| {code} \|", page, re.MULTILINE), code
     commands = re.findall(r"^  ([a-z]+)(?:, [a-z]+)?  +[A-Z]", ctl("-help").stdout.partition("SUBCOMMANDS:")[2], re.MULTILINE)
     assert len(commands) == 18
     for name in commands:
-        assert f"ctl {name}" in readme, name
+        assert f"ctl {name}" in page, name
         assert ctl(name, "-help").returncode == 0 and ctl(name, "--help").returncode == 0
     assert "ctl" in subprocess.run([binary(), "-help"], capture_output=True, text=True).stdout
     before = subprocess.run([binary(), "-http", "127.0.0.1:1", "ctl", "get"], capture_output=True, text=True)

@@ -366,6 +366,6 @@ struct ConfigurationReading {
         // A list that nobody reads to its end helps nobody.
         return names.count <= namesListedMax
             ? "\(intro); remove it, or use one of \(names.joined(separator: ", "))"
-            : "\(intro); remove it, or use one of the \(names.count) that the README lists (a configuration shows those in use)"
+            : "\(intro); remove it, or use one of the \(names.count) that docs/configuration.md lists (a configuration shows those in use)"
     }
 }

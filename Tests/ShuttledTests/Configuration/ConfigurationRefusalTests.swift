@@ -225,7 +225,7 @@ import Testing
                 """
         )
         let service =
-            "the \(ServiceConfiguration.fields.count) that the README lists (a configuration shows those in use)"
+            "the \(ServiceConfiguration.fields.count) that docs/configuration.md lists (a configuration shows those in use)"
         let backend = BackendConfiguration.fields.map(\.name).joined(separator: ", ")
         #expect(
             error.issues == [
