@@ -21,7 +21,13 @@
 // Flags that the headers spell as casts or leave out; Swift imports typed constants only.
 static const unsigned char SHUTTLE_SQE_BUFFER_SELECT = 1U << IOSQE_BUFFER_SELECT_BIT;
 static const unsigned char SHUTTLE_SQE_CQE_SKIP_SUCCESS = 1U << IOSQE_CQE_SKIP_SUCCESS_BIT;
+static const unsigned int SHUTTLE_REGISTER_RESTRICTIONS = 11;
 static const unsigned int SHUTTLE_REGISTER_ENABLE_RINGS = 12;
+static const unsigned int SHUTTLE_REGISTER_RING_FDS = IORING_REGISTER_RING_FDS;
+static const unsigned int SHUTTLE_UNREGISTER_RING_FDS = IORING_UNREGISTER_RING_FDS;
+static const unsigned short SHUTTLE_RESTRICTION_REGISTER_OP = IORING_RESTRICTION_REGISTER_OP;
+static const unsigned short SHUTTLE_RESTRICTION_SQE_OP = IORING_RESTRICTION_SQE_OP;
+static const unsigned short SHUTTLE_RESTRICTION_SQE_FLAGS_ALLOWED = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
 // Linux 6.13: a message to a ring from a thread that has no ring.
 static const unsigned int SHUTTLE_REGISTER_SEND_MSG_RING = 31;
 

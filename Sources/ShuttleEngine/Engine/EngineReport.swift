@@ -18,6 +18,8 @@ public struct EngineReport: Sendable {
                 "rings: \(ringCount), each with \(sizes.submissions) submissions, \(sizes.completions) completions "
                     + "and buffers for at most \(pool) MiB",
                 "sessions: at most \(sessionCapacity) by the limit of \(capacity.descriptorLimit) open files",
+                "ring operations: restricted to the \(RingRestrictions.count(wakesByEvent: !capabilities.hasMessageWithoutRing)) that "
+                    + "are used; the kernel refuses all others",
             ] + capabilities.lines
     }
 }

@@ -90,6 +90,12 @@ struct LinuxRing: ~Copyable {
     ) throws(SystemCallError) -> LinuxRing {
         precondition(sizes.providedBuffers.nonzeroBitCount == 1 && Int(sizes.providedBuffers) <= sizes.buffers)
         let ring = try open(sizes, disabled: true)
+        do throws(SystemCallError) {
+            try RingRestrictions.register(with: ring, wakesByEvent: !capabilities.hasMessageWithoutRing)
+        } catch {
+            discard(ring)
+            throw error
+        }
         // From here on a failure must leave nothing behind.
         let bytes = Int(sizes.providedBuffers) * MemoryLayout<io_uring_buf>.stride
         let mapping = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
@@ -139,29 +145,6 @@ struct LinuxRing: ~Copyable {
             sizes: sizes,
             wakeDescriptor: wakeDescriptor
         )
-    }
-
-    /// The setup every ring has: one thread submits, completions are run when it asks for them.
-    static func open(_ sizes: Sizes, disabled: Bool) throws(SystemCallError) -> UnsafeMutablePointer<io_uring> {
-        let ring = UnsafeMutablePointer<io_uring>.allocate(capacity: 1)
-        ring.initialize(to: io_uring())
-        var parameters = io_uring_params()
-        parameters.flags =
-            IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE
-            | IORING_SETUP_CLAMP
-        if disabled { parameters.flags |= IORING_SETUP_R_DISABLED }
-        parameters.cq_entries = sizes.completions
-        let outcome = io_uring_queue_init_params(sizes.submissions, ring, &parameters)
-        guard outcome == 0 else {
-            ring.deallocate()
-            throw SystemCallError(code: -outcome)
-        }
-        return ring
-    }
-
-    static func discard(_ ring: UnsafeMutablePointer<io_uring>) {
-        io_uring_queue_exit(ring)
-        ring.deallocate()
     }
 
     /// How other threads wake the ring; valid until it is shut down.
