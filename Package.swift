@@ -26,11 +26,13 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "CURing", pkgConfig: "liburing", providers: [.apt(["liburing-dev"])]),
+        .systemLibrary(name: "CPrivileges"),
         .systemLibrary(name: "CResolver"),
         .target(name: "ShuttleEngine", dependencies: ["CURing"], swiftSettings: swiftSettings),
         .executableTarget(
             name: "shuttled",
             dependencies: [
+                "CPrivileges",
                 "CResolver",
                 "ShuttleEngine",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),

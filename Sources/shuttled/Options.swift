@@ -84,6 +84,22 @@ struct Options: ParsableCommand {
     var tokenFile: String?
 
     @Option(
+        name: [.customLong("user", withSingleDash: true), .long],
+        help: ArgumentHelp(
+            "Serve as this user, by name or number, once the admin address is bound and the rings are made; of root's rights only "
+                + "that to listen on low ports is kept.",
+            valueName: "user"
+        )
+    )
+    var user: String?
+
+    @Option(
+        name: [.customLong("group", withSingleDash: true), .long],
+        help: ArgumentHelp("The group with -user. (default: the user's primary one)", valueName: "group")
+    )
+    var group: String?
+
+    @Option(
         name: [.customLong("resolver", withSingleDash: true), .long],
         help: ArgumentHelp(
             "DNS server to ask for host names, such as 10.0.0.53:53. (default: those of /etc/resolv.conf)",
@@ -195,6 +211,9 @@ struct Options: ParsableCommand {
         for (flag, value) in [("config", config), ("state", state), ("token-file", tokenFile)]
         where value?.isEmpty == true {
             throw ValidationError("-\(flag) is empty; name a file, or leave the flag out")
+        }
+        if let group, user == nil {
+            throw ValidationError("-group is \(Quoted(group)) without a user; name one by -user, or leave it out")
         }
         if demo, config != nil || state != nil {
             throw ValidationError("-demo brings a configuration of its own; leave out -config and -state")

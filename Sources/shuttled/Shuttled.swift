@@ -2,6 +2,7 @@
 // Leaves to others: flags (Options), starting (Startup), running (Lifecycle).
 
 import ArgumentParser
+import Foundation
 import Glibc
 import Logging
 import NIOCore
@@ -25,21 +26,59 @@ enum Shuttled {
             return
         }
         Log.bootstrap(format: options.logFormat, rules: options.logLevel)
+        let logger = Logger(label: "shuttled").of(.process)
+        let managerSocket = options.check ? nil : ManagerSocket.ofEnvironment(logger)
+        let work: Work
+        do {
+            work = try prepare(options, managerSocket)
+        } catch {
+            managerSocket?.tellFailure(error.lines)
+            error.tell(format: options.logFormat, logger: logger)
+            exit(error.status.rawValue)
+        }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let loop = group.next()
         let end = loop.makePromise(of: ExitStatus.self)
         Task(executorPreference: ControlLoopExecutor(loop: loop)) {
-            end.succeed(await run(options, group, loop))
+            end.succeed(await run(work, options, group, loop))
         }
         // The main thread has nothing to do but to wait; nothing fails the promise.
         let status = (try? end.futureResult.wait()) ?? .fault
         exit(status.rawValue)
     }
 
-    private static func run(_ options: Options, _ group: any EventLoopGroup, _ loop: any EventLoop) async -> ExitStatus
-    {
+    /// What is done before there are threads, since it concerns all of them that come later.
+    private enum Work: Sendable {
+        case check(MachineCheck)
+        case start(Startup, Prepared)
+    }
+
+    private static func prepare(_ options: Options, _ managerSocket: ManagerSocket?) throws(StartFailure) -> Work {
         if options.check {
-            return await check(options, loop)
+            return .check(
+                try MachineCheck(
+                    ringCount: options.rings ?? Engine.usableCPUs(), user: options.user, group: options.group))
+        }
+        ProcessSetup.keepEarlySignals()
+        let startup = Startup(
+            options: options, managerSocket: managerSocket, logger: Logger(label: "shuttled").of(.process))
+        let manager: ManagerEnvironment
+        do throws(ManagerEnvironment.Invalid) {
+            manager = try ManagerEnvironment(ProcessInfo.processInfo.environment, process: getpid())
+        } catch {
+            throw StartFailure(.usage, error.text)
+        }
+        return .start(startup, try startup.prepare(manager))
+    }
+
+    private static func run(
+        _ work: Work, _ options: Options, _ group: any EventLoopGroup, _ loop: any EventLoop
+    ) async -> ExitStatus {
+        let startup: Startup
+        let prepared: Prepared
+        switch work {
+        case .check(let check): return await finish(check, options, loop)
+        case .start(let first, let second): (startup, prepared) = (first, second)
         }
         let logger = Logger(label: "shuttled").of(.process)
         let handler = LineLogHandler(
@@ -50,9 +89,10 @@ enum Shuttled {
             handler.tellRests(endingAll: true)
         }
         do {
-            try await Startup(options: options, group: group, loop: loop, logger: logger).run()
+            try await startup.run(prepared, on: loop, of: group)
             return .success
         } catch let failure as StartFailure {
+            startup.managerSocket?.tellFailure(failure.lines)
             failure.tell(format: options.logFormat, logger: logger)
             return failure.status
         } catch {
@@ -61,14 +101,14 @@ enum Shuttled {
         }
     }
 
-    private static func check(_ options: Options, _ loop: any EventLoop) async -> ExitStatus {
-        var check = MachineCheck()
+    private static func finish(_ made: MachineCheck, _ options: Options, _ loop: any EventLoop) async -> ExitStatus {
+        var check = made
         let lookup = SystemNames(loop: loop, server: try? options.resolverAddress)
         await check.checkFiles(config: options.config, state: options.state) { await lookup.answers(to: $0) }
         if let path = options.tokenFile {
             check.checkTokens(path, onUnixSocket: options.isOnUnixSocket)
         }
-        check.checkMachine(ringCount: options.rings ?? Engine.usableCPUs())
+        check.addMachine()
         StandardOutput.write(check.lines.map { "\($0)\n" }.joined())
         return check.isGood ? .success : .checkFailed
     }

@@ -7,41 +7,117 @@ import NIOCore
 import ShuttleEngine
 import UnixSignals
 
-/// Starts shuttled on the control loop.
+/// What a start has made before there are threads: all of it may fail, and nobody has noticed anything.
+///
+/// Unchecked: the main thread hands it over to the control loop and does nothing but wait from then on.
+struct Prepared: @unchecked Sendable {
+    let watched: (path: String, identity: FileIdentity?)?
+    let tokens: Startup.Tokens?
+    let source: ConfigurationSource
+    let manager: ManagerEnvironment
+    let listener: AdminListener
+    /// No thread of its runs yet.
+    let engine: Engine
+}
+
+/// Starts shuttled: `prepare` on the only thread that there is, `run` on the control loop.
 struct Startup {
     /// How long addresses that are in use may take to become free; longer and another program has them.
     static let addressLimit: TimeAmount = .seconds(2)
 
     let options: Options
-    let group: any EventLoopGroup
-    let loop: any EventLoop
+    /// Nil where no service manager wants to be told.
+    let managerSocket: ManagerSocket?
     let logger: Logger
 
-    /// Starts, runs until told to stop, stops.
-    func run() async throws {
-        // First of all: a SIGHUP that comes early must not end the process.
-        let signals = await UnixSignalsSequence(trapping: Lifecycle.signals)
+    // MARK: Before there are threads
+
+    /// Reads the files, binds the admin address, makes the rings, and becomes the user of -user.
+    ///
+    /// Files are read as that user: what can be read now can be read again at a reload. The admin address and the rings are made
+    /// before, with all rights that there are; listeners of services after, with the one that is kept
+    /// (docs/decisions/0035-identity.md).
+    func prepare(_ manager: ManagerEnvironment) throws(StartFailure) -> Prepared {
         ProcessSetup.ignoreBrokenPipes()
-        let watched = try watchedFile()
-        let tokens = try readTokens()
-        let source = try ConfigurationSource.load(config: options.config, state: options.state)
+        let change = try StartFailure.of { () throws(IdentityRefusal) in
+            try Identity.forbidNewPrivileges()
+            return try IdentityChange(user: options.user, group: options.group, being: .ofThisThread())
+        }
+        let (watched, tokens, source) = try Identity.asUser(change?.changed) { () throws(StartFailure) in
+            (
+                try watchedFile(), try readTokens(),
+                try ConfigurationSource.load(config: options.config, state: options.state)
+            )
+        } orFailure: {
+            StartFailure($0)
+        }
         source.tell(logger)
-        let listener = try openAdmin()
-        let limit = ProcessSetup.raiseDescriptorLimit()
-        logger.debug("limit of open files", metadata: ["before": "\(limit.before)", "now": "\(limit.after)"])
-        let thread = FileThread(loop: loop)
-        let control: ControlPlane
-        let capacity: Int
-        do {
-            (control, capacity) = try startControl(store: source.stateFile.map { StateStore(file: $0, thread: thread) })
+        let handed = try StartFailure.ofHanded { () throws(HandedSocketsRefusal) in
+            try HandedSockets.take(manager.socketNames)
+        }
+        let listener = try openAdmin(for: change?.changed, handed)
+        do throws(StartFailure) {
+            try StartFailure.ofHanded { () throws(HandedSocketsRefusal) in
+                try handed.check(source.services, adminAddress: listener.handedAddress, logger: logger)
+            }
+            let limit = ProcessSetup.raiseDescriptorLimit()
+            logger.debug("limit of open files", metadata: ["before": "\(limit.before)", "now": "\(limit.after)"])
+            let engine = try makeEngine(handed)
+            try StartFailure.of { () throws(IdentityRefusal) in try change?.make() }
+            tellIdentity(change)
+            return Prepared(
+                watched: watched, tokens: tokens, source: source, manager: manager, listener: listener, engine: engine)
         } catch {
             // The socket file would outlive the process.
             listener.close()
             throw error
         }
+    }
+
+    private func tellIdentity(_ change: IdentityChange?) {
+        let now = Privileges.ofThisThread()
+        for line in now.lines {
+            logger.debug("privileges", metadata: ["report": "\(line)"])
+        }
+        guard let change else {
+            return
+        }
+        logger.info(
+            "user changed",
+            metadata: [
+                "user": "\(change.wanted.userName)", "group": "\(change.wanted.groupName)",
+                "capabilities": "\(now.effective.text)",
+            ])
+        if !now.canBindLowPorts {
+            logger.warning(
+                "ports below \(now.unprivilegedPortStart) cannot be listened on",
+                metadata: [
+                    "reason": "there was no CAP_NET_BIND_SERVICE to keep",
+                    "remedy": "start it with that capability, or lower net.ipv4.ip_unprivileged_port_start",
+                ])
+        }
+    }
+
+    // MARK: On the control loop
+
+    /// Goes on from what was prepared, runs until told to stop, stops.
+    func run(_ prepared: Prepared, on loop: any EventLoop, of group: any EventLoopGroup) async throws {
+        let (watched, tokens, source, listener) = (
+            prepared.watched, prepared.tokens, prepared.source, prepared.listener
+        )
+        // First of all: a SIGHUP that comes early must not end the process. Those that came before are kept (Shuttled).
+        let signals = await UnixSignalsSequence(trapping: Lifecycle.signals)
+        let thread = FileThread(loop: loop)
+        // Nobody else has it: see Prepared.
+        nonisolated(unsafe) let engine = prepared.engine
+        let capacity = engine.report.sessionCapacity
+        let control = startControl(
+            engine, store: source.stateFile.map { StateStore(file: $0, thread: thread) },
+            stallMilliseconds: ManagerReports.stallLimitMilliseconds(
+                watchdogMicroseconds: prepared.manager.watchdogMicroseconds), on: loop)
         let demo: Demo?
         do {
-            demo = try await apply(source, control)
+            demo = try await apply(source, control, on: loop)
         } catch {
             listener.close()
             await control.stop()
@@ -82,14 +158,20 @@ struct Startup {
             source: control, sink: sink, format: options.accessLogFormat,
             counts: control.accessLogCounts, loop: loop, logger: logger
         )
+        let drainLimit = TimeAmount.milliseconds(Int64(options.drainTimeout))
+        let reports = ManagerReports(
+            control: control, socket: managerSocket, watchdogMicroseconds: prepared.manager.watchdogMicroseconds,
+            drainLimit: drainLimit, loop: loop, logger: logger
+        )
         try await Lifecycle(
             control: control,
             accessLog: accessLog,
             admin: try admin(
-                listener, control, demo, tokens?.inForce,
+                listener, group, control, demo, tokens?.inForce, reports,
                 services: await control.configuration().services.count, capacity: capacity
             ),
-            drainLimit: .milliseconds(Int64(options.drainTimeout)),
+            manager: reports,
+            drainLimit: drainLimit,
             reload: reload,
             tokenReload: tokenReload,
             signals: signals,
@@ -116,7 +198,7 @@ struct Startup {
     }
 
     /// Tokens as they are in their file, which is looked at before it is read.
-    private struct Tokens {
+    struct Tokens {
         var path: String
         var identity: FileIdentity?
         var inForce: AccessTokens
@@ -137,12 +219,14 @@ struct Startup {
     }
 
     /// The port of the admin API is held from here on; clients that come early wait until the API runs.
-    private func openAdmin() throws -> AdminListener {
-        let address = try options.adminAddress
-        let mode = try options.socketMode
+    private func openAdmin(for wanted: WantedIdentity?, _ handed: HandedSockets) throws(StartFailure) -> AdminListener {
+        guard let address = try? options.adminAddress, let mode = try? options.socketMode else {
+            preconditionFailure("flags that were not validated")
+        }
         do throws(AdminListenFailure) {
             let listener = try AdminListener(
-                opening: address, allowsOtherHosts: options.tokenFile != nil, mode: mode
+                opening: address, allowsOtherHosts: options.tokenFile != nil,
+                access: SocketFileAccess(mode: mode, owner: wanted?.user, group: wanted?.group), handed: handed
             )
             if listener.isOpenToOthers {
                 logger.warning(
@@ -165,23 +249,29 @@ struct Startup {
         }
     }
 
-    private func startControl(store: StateStore?) throws -> (ControlPlane, capacity: Int) {
+    private func makeEngine(_ handed: HandedSockets) throws(StartFailure) -> Engine {
         let engine: Engine
         do throws(EngineUnavailable) {
             engine = try Engine(
                 options: Engine.Options(
                     ringCount: options.rings ?? Engine.usableCPUs(), recentSessionsPerRing: options.recent,
-                    recordsPerRingMin: options.accessLog == nil ? 1024 : AccessLog.recordsPerRing))
+                    recordsPerRingMin: options.accessLog == nil ? 1024 : AccessLog.recordsPerRing,
+                    handed: handed.sockets))
         } catch {
             throw StartFailure(.engineUnavailable, error.description)
         }
-        let report = engine.report
-        for line in report.lines {
+        for line in engine.report.lines {
             logger.of(.engine).debug("engine", metadata: ["report": "\(line)"])
         }
+        return engine
+    }
+
+    private func startControl(
+        _ engine: sending Engine, store: StateStore?, stallMilliseconds: UInt64, on loop: any EventLoop
+    ) -> ControlPlane {
         engine.start()
         let logger = logger
-        let server = try options.resolverAddress
+        let server = try? options.resolverAddress
         let (lookup, refresh) = (SystemNames(loop: loop, server: server), SystemNames(loop: loop, server: server))
         let check = ActiveCheck(loop: loop)
         let parts = ControlPlane.Parts(
@@ -189,20 +279,20 @@ struct Startup {
             lookup: { await lookup.answers(to: $0) },
             refresh: { await refresh.answers(to: $0) },
             check: { check.check($0) },
+            ringStallMilliseconds: stallMilliseconds,
             fault: { reason in
                 logger.critical("\(reason)")
                 // Nothing is tidied up: what would do it cannot be trusted.
                 _exit(ExitStatus.fault.rawValue)
             }
         )
-        let control = ControlPlane(
-            loop: loop, dataPlane: EngineDataPlane(engine), parts: parts, logger: logger
-        )
-        return (control, report.sessionCapacity)
+        return ControlPlane(loop: loop, dataPlane: EngineDataPlane(engine), parts: parts, logger: logger)
     }
 
     /// Applies the configuration of the start.
-    private func apply(_ source: ConfigurationSource, _ control: ControlPlane) async throws -> Demo? {
+    private func apply(
+        _ source: ConfigurationSource, _ control: ControlPlane, on loop: any EventLoop
+    ) async throws -> Demo? {
         guard options.demo else {
             do throws(ChangeRefusal) {
                 try await control.start(
@@ -236,8 +326,8 @@ struct Startup {
     }
 
     private func admin(
-        _ listener: AdminListener, _ control: ControlPlane, _ demo: Demo?, _ tokens: AccessTokens?, services: Int,
-        capacity: Int
+        _ listener: AdminListener, _ group: any EventLoopGroup, _ control: ControlPlane, _ demo: Demo?,
+        _ tokens: AccessTokens?, _ reports: ManagerReports, services: Int, capacity: Int
     ) throws -> AdminServer {
         let logger = logger
         let responder = AdminResponder(
@@ -254,6 +344,7 @@ struct Startup {
                     "version": "\(Version.number)",
                 ]
             )
+            reports.ready()
             if let demo {
                 StandardOutput.write(demo.introduction(admin: address))
             }

@@ -20,7 +20,7 @@ from harness.wait import eventually
 
 FLAGS = [
     "config", "state", "http", "rings", "log-level", "log-format", "drain-timeout", "http-host", "check", "version",
-    "help", "token-file", "http-mode",
+    "help", "token-file", "http-mode", "user", "group",
 ]  # fmt: skip
 
 
@@ -96,7 +96,7 @@ def test_help_names_every_flag(flag: str) -> None:
         ["-http", "127.0.0.1"],
         ["-state", ""],
         ["extra"],
-        ["-user", "nobody"],
+        ["-usr", "nobody"],
         ["-group", "nogroup"],
         ["-token-file"],
         ["-token-file", ""],

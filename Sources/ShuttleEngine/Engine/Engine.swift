@@ -78,13 +78,16 @@ public final class Engine {
         /// Sessions that have ended and are remembered of each ring, 128 bytes each; 0 remembers only those that are to be
         /// logged.
         public var recentSessionsPerRing: Int
+        /// Sockets that listen already: services at their addresses take them in place of binding their own.
+        public var handed: [HandedSocket]
         /// Records that there is room for on each ring in any case: how far a log may be behind the sessions that end.
         public var recordsPerRingMin: Int
 
         public init(
             ringCount: Int, descriptorLimit: Int? = nil, recentSessionsPerRing: Int = 1000,
-            recordsPerRingMin: Int = 1024
+            recordsPerRingMin: Int = 1024, handed: [HandedSocket] = []
         ) {
+            self.handed = handed
             self.ringCount = ringCount
             self.descriptorLimit = descriptorLimit
             self.recentSessionsPerRing = recentSessionsPerRing
@@ -103,6 +106,7 @@ public final class Engine {
     /// As in the options.
     public let recentSessionsPerRing: Int
     private let capacity: SessionCapacity
+    let handed: [HandedSocket]
     /// Of all workers, for each of them.
     private let links: UnsafeMutableBufferPointer<UnsafeMutablePointer<WorkerLink>>
     private let listeners = ListenerRegistry()
@@ -161,6 +165,7 @@ public final class Engine {
             throw EngineUnavailable(description: diagnosis.text)
         }
         self.workers = workers
+        handed = options.handed
         self.capacity = capacity
         links = .allocate(capacity: workers.count)
         _ = links.initialize(from: workers.map(\.link))
@@ -201,6 +206,10 @@ public final class Engine {
             guard service.configuration.network == .tcp, let address = service.listenAddress,
                 !presentAddresses.contains(address)
             else { continue }
+            if let socket = try handedSocket(at: address, for: index) {
+                opened.append(socket)
+                continue
+            }
             let overlapping = leaving.filter { $0.overlaps(address) }
             switch ListeningSocket.open(address, access: service.socketAccess, overlapping: overlapping) {
             case .success(let socket): opened.append(socket)

@@ -10,6 +10,8 @@ final class ListeningSocket {
     let descriptor: Int32
     /// Of a unix socket that has one.
     let file: UnixSocketFile?
+    /// Whether somebody else has the socket as well, who goes on listening when it closes here.
+    let isHanded: Bool
 
     /// The kernel caps this at net.core.somaxconn.
     static let backlog: Int32 = 4096
@@ -79,6 +81,15 @@ final class ListeningSocket {
         self.address = address
         self.descriptor = descriptor
         self.file = file
+        isHanded = false
+    }
+
+    /// One that listens already, and whose descriptor is this one's to close.
+    init(handed descriptor: Int32, at address: SocketAddress) {
+        self.address = address
+        self.descriptor = descriptor
+        file = nil
+        isHanded = true
     }
 
     deinit {
@@ -94,7 +105,10 @@ final class ListeningSocket {
     /// Lets the kernel ignore new handshakes, so that the queue can be emptied for good. A client whose SYN is ignored
     /// tries again within a second and then meets whoever has the address, or nobody. A unix socket refuses at once, and
     /// its file goes first: whoever comes later may have the path.
+    ///
+    /// Of a socket that somebody else has as well nothing changes: clients go on queueing there, for who has it next.
     func refuseNewHandshakes() {
+        guard !isHanded else { return }
         if address.isUnix {
             file?.remove()
             return Socket.shutdownListening(descriptor)

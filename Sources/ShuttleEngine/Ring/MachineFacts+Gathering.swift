@@ -23,10 +23,16 @@ extension MachineFacts {
         }
     }
 
-    private static func seccompMode() -> Int? {
+    /// `Seccomp:` of /proc/self/status: 0 none, 2 filter; nil where the kernel does not tell.
+    public static func seccompMode() -> Int? {
         let lines = text(of: "/proc/self/status")?.split(separator: "\n") ?? []
         return lines.first { $0.hasPrefix("Seccomp:") }
             .flatMap { Int($0.dropFirst("Seccomp:".count).trimmingLine) }
+    }
+
+    /// net.ipv4.ip_unprivileged_port_start, ip(7): the first port that everybody may listen on; 1024 where it cannot be read.
+    public static func unprivilegedPortStart() -> Int {
+        text(of: "/proc/sys/net/ipv4/ip_unprivileged_port_start").flatMap { Int($0.trimmingLine) } ?? 1024
     }
 
     /// The first 16 KiB of a small file of the kernel's.

@@ -4,7 +4,7 @@
 import Glibc
 
 /// What tells apart the reasons for which the kernel refuses a ring.
-struct MachineFacts: Equatable {
+public struct MachineFacts: Equatable, Sendable {
     /// `uname -r`.
     var kernelRelease: String
     /// /proc/sys/kernel/io_uring_disabled; `nil` where it does not exist (before Linux 6.6) or cannot be read.

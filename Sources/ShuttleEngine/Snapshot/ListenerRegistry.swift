@@ -48,21 +48,28 @@ final class ListenerRegistry {
         }
     }
 
-    /// No ring waits on a closing listener any more: what is queued can be taken without waiting.
+    /// No ring waits on a closing listener any more: what is queued can be taken without waiting. What is queued at a socket that
+    /// was handed to this process is left to whoever has it next.
     func startDraining() {
         for index in places.indices where places[index].state == .closing {
-            places[index].socket?.setNonBlocking()
-            places[index].state = .draining
+            if places[index].socket?.isHanded == true {
+                free(index)
+            } else {
+                places[index].socket?.setNonBlocking()
+                places[index].state = .draining
+            }
         }
     }
 
     /// The queues are empty.
     func finishClosing() {
-        for index in places.indices where places[index].state == .draining {
-            places[index].state = .none
-            places[index].socket = nil
-            places[index].departing = nil
-        }
+        for index in places.indices where places[index].state == .draining { free(index) }
+    }
+
+    private func free(_ index: Int) {
+        places[index].state = .none
+        places[index].socket = nil
+        places[index].departing = nil
     }
 
     /// What a snapshot says of every place.

@@ -59,6 +59,10 @@ final class AdminListener: Sendable {
     /// Whether other machines can reach it.
     var isOpenToOthers: Bool { (try? AdminAddress(parsing: boundAddress))?.isLoopbackForSure == false }
 
+    /// Whether it was handed to this process, and by which address.
+    let handedAddress: ShuttleEngine.SocketAddress?
+    var isHanded: Bool { handedAddress != nil }
+
     private let descriptor: Int32
     private let socketFile: UnixSocketFile?
     /// The descriptor is handed out once, to what will close it.
@@ -67,11 +71,27 @@ final class AdminListener: Sendable {
     /// Binds and listens. Clients beyond `backlog` that were not accepted yet are turned away by the kernel.
     ///
     /// Addresses that others can reach are refused unless `allowsOtherHosts`, also when a name turns out to be one. The file
-    /// of a unix socket has the permissions `mode`.
+    /// of a unix socket is as `access` says.
     init(
-        opening address: AdminAddress, allowsOtherHosts: Bool = false, mode: UInt32 = 0o600, backlog: Int32 = 256
+        opening address: AdminAddress, allowsOtherHosts: Bool = false,
+        access: SocketFileAccess = SocketFileAccess(mode: 0o600), handed: HandedSockets = .none, backlog: Int32 = 256
     ) throws(AdminListenFailure) {
         self.address = address
+        if let socket = try AdminListener.handed(handed, at: address, allowsOtherHosts: allowsOtherHosts) {
+            let copy = socket.copy(isNonBlocking: true)
+            guard copy >= 0 else {
+                throw AdminListenFailure(
+                    cause: .system(-copy),
+                    description:
+                        "cannot take descriptor \(socket.descriptor) for the admin API: \(String(cString: strerror(-copy)))"
+                )
+            }
+            (descriptor, boundAddress, socketFile, handedAddress) = (
+                copy, socket.address.description, nil, socket.address
+            )
+            return
+        }
+        handedAddress = nil
         switch address {
         case .tcp(let endpoint):
             (descriptor, boundAddress) = try AdminListener.openTCP(
@@ -81,7 +101,7 @@ final class AdminListener: Sendable {
         case .unix(let path):
             do throws(ListenError) {
                 (socketFile, descriptor) = try UnixSocketFile.listen(
-                    at: path, SocketFileAccess(mode: mode), backlog: backlog, isNonBlocking: true
+                    at: path, access, backlog: backlog, isNonBlocking: true
                 )
             } catch {
                 throw AdminListenFailure(error, at: path)
@@ -110,6 +130,27 @@ final class AdminListener: Sendable {
         if let descriptor = takeDescriptor() {
             Glibc.close(descriptor)
         }
+    }
+
+    /// The socket that was handed over for this address. Whether others can reach it is judged as if it were bound here.
+    private static func handed(
+        _ sockets: HandedSockets, at address: AdminAddress, allowsOtherHosts: Bool
+    ) throws(AdminListenFailure) -> HandedSocket? {
+        guard !sockets.sockets.isEmpty else {
+            return nil
+        }
+        let wanted: [ShuttleEngine.SocketAddress]
+        switch address {
+        case .unix(let path):
+            wanted = (try? UnixAddress(parsing: "unix:\(path)")).map { [SocketAddress($0)] } ?? []
+        case .tcp(let endpoint):
+            wanted = try candidates(for: endpoint).filter {
+                allowsOtherHosts || NumericAddress($0)?.isLoopback == true
+            }.compactMap { candidate in
+                candidate.withSockAddr { ShuttleEngine.SocketAddress(copying: UnsafeRawPointer($0), length: $1) }
+            }
+        }
+        return sockets.sockets.first { wanted.contains($0.address) }
     }
 
     // MARK: TCP

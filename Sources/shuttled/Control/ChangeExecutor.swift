@@ -94,8 +94,8 @@ struct ChangeExecutor {
                 + "them), or :\(port) for all of them"
         case EACCES:
             return
-                "permission denied: listening on port \(port) needs the capability CAP_NET_BIND_SERVICE; run shuttled with it, lower "
-                + "net.ipv4.ip_unprivileged_port_start, or choose a port from 1024 upwards"
+                "permission denied: listening on port \(port) needs the capability CAP_NET_BIND_SERVICE; run shuttled with it "
+                + "(as root with -user, or by AmbientCapabilities= of systemd), lower net.ipv4.ip_unprivileged_port_start, or choose a port from 1024 upwards"
         case EAFNOSUPPORT:
             return "this machine has no addresses of this family (IPv6 may be turned off); choose another address"
         case EMFILE:

@@ -28,7 +28,12 @@ extension ControlPlane {
                 "configuration", hasStarted,
                 hasStarted ? "applied, services: \(services.count)" : "being applied"
             ),
-            ("rings", true, "\(dataPlane.ringCount) rings, \(dataPlane.sessionCapacity) sessions at most"),
+            (
+                "rings", stalledRings.isEmpty,
+                stalledRings.isEmpty
+                    ? "\(dataPlane.ringCount) rings, \(dataPlane.sessionCapacity) sessions at most"
+                    : "stuck: ring \(stalledRings.map(String.init).joined(separator: ", "))"
+            ),
             (
                 "accepting", !isShuttingDown,
                 isShuttingDown ? "shutting down, \(dataPlane.activeSessions) sessions left" : "taking connections"

@@ -40,6 +40,7 @@ actor ControlPlane {
     private var servicesByName: [String: AppliedService] = [:]
     private(set) var versions = ConfigurationVersions()
     private(set) var hasStarted = false
+    var ringWatch: RingWatch
     /// Whether the state file holds the live configuration.
     private var isStateCurrent = false
     private(set) var isShuttingDown = false
@@ -59,6 +60,8 @@ actor ControlPlane {
         var historyCalls = FileCalls.system
         var adoptionLimit = ChangeExecutor.adoptionLimit
         var events = EventLog()
+        /// Without a turn for so long a ring is stuck.
+        var ringStallMilliseconds: UInt64 = 10_000
         /// Ends the process with a diagnostic.
         var fault: (String) -> Void
     }
@@ -68,6 +71,7 @@ actor ControlPlane {
         self.executor = loop.executor
         self.dataPlane = dataPlane
         events = parts.events
+        ringWatch = RingWatch(count: dataPlane.ringCount, limitMilliseconds: parts.ringStallMilliseconds)
         let told = ControlEvents(parts.events)
         self.told = told
         resolver = AddressResolver(lookup: parts.lookup)

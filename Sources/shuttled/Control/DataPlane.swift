@@ -25,6 +25,9 @@ protocol DataPlane: AnyObject {
     func recordCheck(service: String, backend: String, result: CheckResult)
     func statistics() -> [ServiceStatistics]
     func ringStatistics() -> [RingStatistics]
+    /// Rounds of each ring's loop, and having each make one.
+    func ringTurns() -> [UInt64]
+    func wakeRings()
     /// Sessions that each ring remembers when they have ended; 0 for none.
     var recentSessionsPerRing: Int { get }
     /// The newest that have ended, the newest first.
@@ -92,6 +95,8 @@ final class EngineDataPlane: DataPlane {
     func judgeTraffic(at milliseconds: UInt64) -> [EjectionChange] { engine.judgeTraffic(at: milliseconds) }
     func statistics() -> [ServiceStatistics] { engine.statistics() }
     func ringStatistics() -> [RingStatistics] { engine.ringStatistics() }
+    func ringTurns() -> [UInt64] { engine.turns() }
+    func wakeRings() { engine.wakeRings() }
     var recentSessionsPerRing: Int { engine.recentSessionsPerRing }
     func recentSessions(limit: Int, where isWanted: (FinishedSession) -> Bool) -> [FinishedSession] {
         engine.recentSessions(limit: limit, where: isWanted)

@@ -10,6 +10,8 @@ struct MetricsReading: Sendable {
     /// Of each service; nil where no session has ended yet.
     var distributions: [SessionDistributions?]
     var rings: [RingStatistics]
+    /// Rings that have made no turn for too long.
+    var stalledRings: [Int] = []
     var accessLog = AccessLogCounts.Values()
 }
 
@@ -17,6 +19,6 @@ extension ControlPlane {
     func metrics(_ bounds: DistributionBounds) -> MetricsReading {
         MetricsReading(
             services: statistics().services, distributions: dataPlane.sessionDistributions(bounds),
-            rings: dataPlane.ringStatistics(), accessLog: accessLogCounts.values)
+            rings: dataPlane.ringStatistics(), stalledRings: stalledRings, accessLog: accessLogCounts.values)
     }
 }

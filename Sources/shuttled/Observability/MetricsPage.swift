@@ -7,7 +7,7 @@ enum MetricsPage {
     /// Every family that is ever printed; of histograms the name without suffix.
     static var families: [MetricFamily] {
         ProcessMetrics.all.map(\.family) + [ProcessMetrics.build, ProcessMetrics.accessLog]
-            + RingMetrics.all.map(\.family)
+            + RingMetrics.all.map(\.family) + [RingMetrics.stalled]
             + ServiceMetrics.all.map(\.family) + SessionMetrics.all.map(\.family) + BackendMetrics.all.map(\.family)
     }
 
@@ -41,6 +41,12 @@ enum MetricsPage {
         }
         let rings = reading.rings.map { (labels: "ring=\"\($0.index)\"", object: $0) }
         for metric in RingMetrics.all { text.metric(metric, of: rings) }
+        text.begin(RingMetrics.stalled)
+        for ring in reading.rings {
+            text.sample(
+                RingMetrics.stalled.name, .whole(reading.stalledRings.contains(ring.index) ? 1 : 0),
+                labels: "ring=\"\(ring.index)\"")
+        }
         for metric in ServiceMetrics.all { text.metric(metric, of: services) }
         for metric in SessionMetrics.all {
             text.begin(metric.family)

@@ -76,6 +76,8 @@ enum ProcessMetrics {
 }
 
 enum RingMetrics {
+    static let stalled = MetricFamily(
+        "shuttle_ring_stalled", .gauge, "1 while the ring makes no turn though it is woken: its sessions stand still.")
     static let all: [Metric<RingStatistics>] = [
         Metric("shuttle_ring_sessions", .gauge, "Sessions now.") { .count($0.sessions) },
         Metric("shuttle_ring_turns_total", .counter, "Rounds of the loop, each with a batch of completions.") {

@@ -29,7 +29,7 @@ struct FileFailure: Error, Equatable, Sendable, CustomStringConvertible {
         case ENOSPC: return "free space on its file system"
         case EDQUOT: return "free space within the quota of this user"
         case EROFS: return "choose a place on a file system that can be written to"
-        case EACCES, EPERM: return "give this user access to the file and its folder"
+        case EACCES, EPERM: return "give user \(geteuid()) access to the file and its folder"
         case ENOENT: return "check the path, and that its folder exists"
         case ENOTDIR: return "a part of the path is not a folder; check the path"
         case ELOOP: return "its symbolic links lead in a circle; check the path"

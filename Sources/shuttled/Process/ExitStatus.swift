@@ -31,6 +31,27 @@ struct StartFailure: Error, Equatable, Sendable {
         self.lines = lines
     }
 
+    /// A flag that cannot be followed here.
+    init(_ refusal: IdentityRefusal) {
+        self.init(.usage, refusal.text)
+    }
+
+    static func ofHanded<Value>(_ body: () throws(HandedSocketsRefusal) -> Value) throws(StartFailure) -> Value {
+        do throws(HandedSocketsRefusal) {
+            return try body()
+        } catch {
+            throw StartFailure(.cannotListen, lines: error.lines)
+        }
+    }
+
+    static func of<Value>(_ body: () throws(IdentityRefusal) -> Value) throws(StartFailure) -> Value {
+        do throws(IdentityRefusal) {
+            return try body()
+        } catch {
+            throw StartFailure(error)
+        }
+    }
+
     /// Says why: as they are for people, as events where programs read.
     func tell(format: LogFormat, logger: Logger) {
         switch format {

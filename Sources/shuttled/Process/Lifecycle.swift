@@ -12,6 +12,7 @@ struct Lifecycle: Sendable {
     let control: ControlPlane
     let accessLog: AccessLog
     let admin: any Service
+    let manager: ManagerReports
     let drainLimit: TimeAmount
     let reload: ConfigurationReload
     /// Where there are tokens.
@@ -26,7 +27,8 @@ struct Lifecycle: Sendable {
     func run() async throws {
         // Stopped from the last to the first, each when the one after it has ended.
         let services: [any Service] = [
-            admin, accessLog, HealthCheckService(control: control), DrainService(control: control, limit: drainLimit),
+            manager, admin, accessLog, HealthCheckService(control: control),
+            DrainService(control: control, limit: drainLimit),
         ]
         let group = ServiceGroup(configuration: .init(services: services, logger: logger))
         try await withThrowingTaskGroup(of: Void.self) { tasks in
@@ -44,14 +46,20 @@ struct Lifecycle: Sendable {
             switch signal {
             case .sighup:
                 // Not awaited: a reload may wait for a disk or for DNS, and the next signal may be SIGTERM.
-                Task(executorPreference: executor) { await reload.run() }
-                Task(executorPreference: executor) { await tokenReload?.run(for: .signal) }
+                Task(executorPreference: executor) {
+                    manager.reloading()
+                    async let tokens: Void? = tokenReload?.run(for: .signal)
+                    await reload.run()
+                    _ = await tokens
+                    manager.reloaded()
+                }
             case .sigusr1:
                 // Not awaited either: the thread that writes may be held up.
                 Task(executorPreference: executor) { await accessLog.reopen() }
             case _ where !isStopping:
                 isStopping = true
                 logger.info("stopping", metadata: ["signal": "\(signal)"])
+                manager.stopping()
                 await group.triggerGracefulShutdown()
             default:
                 logger.warning("stopping at once", metadata: ["signal": "\(signal)"])

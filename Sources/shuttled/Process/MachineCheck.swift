@@ -10,6 +10,28 @@ struct MachineCheck: Sendable {
     private(set) var lines: [String] = []
     private(set) var isGood = true
 
+    /// Of the machine and of what this process is, told last.
+    private var machine: [String] = []
+
+    init() {}
+
+    /// Creates the rings, as a start would, lets go of them again, and becomes the user of -user: the files are looked at as
+    /// who will read them. On the only thread that there is.
+    init(ringCount: Int, user: String?, group: String?) throws(StartFailure) {
+        let change = try StartFailure.of { () throws(IdentityRefusal) in
+            try Identity.forbidNewPrivileges()
+            return try IdentityChange(user: user, group: group, being: .ofThisThread())
+        }
+        checkMachine(ringCount: ringCount)
+        try StartFailure.of { () throws(IdentityRefusal) in try change?.make() }
+        machine += Privileges.ofThisThread().lines
+    }
+
+    /// Tells what was found before the files were looked at.
+    mutating func addMachine() {
+        lines += machine
+    }
+
     private mutating func problem(_ text: String) {
         isGood = false
         lines += text.split(separator: "\n").map(String.init)
@@ -88,14 +110,14 @@ struct MachineCheck: Sendable {
         }
     }
 
-    /// Creates the rings, as a start would, and lets go of them again.
-    mutating func checkMachine(ringCount: Int) {
+    private mutating func checkMachine(ringCount: Int) {
         let limit = ProcessSetup.raiseDescriptorLimit()
-        lines.append("open files: limit \(limit.before), raised to \(limit.after)")
+        machine.append("open files: limit \(limit.before), raised to \(limit.after)")
         do throws(EngineUnavailable) {
-            lines += try Engine(options: Engine.Options(ringCount: ringCount)).report.lines
+            machine += try Engine(options: Engine.Options(ringCount: ringCount)).report.lines
         } catch {
-            problem(error.description)
+            isGood = false
+            machine += error.description.split(separator: "\n").map(String.init)
         }
     }
 }

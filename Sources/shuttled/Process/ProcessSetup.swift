@@ -25,6 +25,16 @@ enum ProcessSetup {
         return DescriptorLimit(before: before, after: after)
     }
 
+    /// Signals that mean something else than the end wait until there is somebody whom they mean something to. Threads that are
+    /// started later block them as well, so that they come to who reads them (signalfd(2)).
+    static func keepEarlySignals() {
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        sigaddset(&signals, SIGHUP)
+        sigaddset(&signals, SIGUSR1)
+        pthread_sigmask(SIG_BLOCK, &signals, nil)
+    }
+
     /// Writing to a connection that the other side has closed is an error of that call, not the end of the process.
     static func ignoreBrokenPipes() {
         signal(SIGPIPE, SIG_IGN)

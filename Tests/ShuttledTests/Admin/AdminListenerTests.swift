@@ -132,7 +132,7 @@ import Testing
             #expect(listener.boundAddress == "unix:\(path)")
             listener.close()
             #expect(file(at: path) == nil)
-            let open = try AdminListener(opening: try address("unix:\(path)"), mode: 0o660)
+            let open = try AdminListener(opening: try address("unix:\(path)"), access: SocketFileAccess(mode: 0o660))
             #expect(file(at: path)?.mode == 0o660)
             open.close()
         }

@@ -39,6 +39,8 @@ final class FakeDataPlane: DataPlane, Sendable {
         var answer: SessionAnswer?
         /// Sessions that were ended, with the time.
         var ended: [(identifier: SessionIdentifier, nanoseconds: UInt64)] = []
+        /// Rounds of each ring's loop.
+        var turns: [UInt64] = [0, 0]
         /// Times that statistics were asked for.
         var looks = 0
     }
@@ -49,6 +51,8 @@ final class FakeDataPlane: DataPlane, Sendable {
     var liveNames: [String] { state.withLock { $0.live.map(\.configuration.name) } }
 
     let ringCount = 2
+    func ringTurns() -> [UInt64] { state.withLock { $0.turns } }
+    func wakeRings() { state.withLock { $0.calls.append("wake") } }
     let sessionCapacity = 1000
     var activeSessions: Int { state.withLock { $0.activeSessions } }
 

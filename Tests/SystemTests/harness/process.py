@@ -13,8 +13,10 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from harness.patience import patient
+
 CLOCK_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
-STOP_SECONDS = 10.0
+STOP_SECONDS = patient(10.0)
 
 
 def spawn(
@@ -26,11 +28,13 @@ def spawn(
     wrapper: Sequence[str] = (),
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    descriptors: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Starts `command` in a session of its own, killed when the calling thread ends, its output appended to `log`.
 
     `limits` are resource limits by prlimit's names (`nofile`, `memlock`), soft and hard alike. `without_capabilities`
-    leaves the bounding set, so that also root runs without them. `wrapper` stands before the command.
+    leaves the bounding set, so that also root runs without them. `wrapper` stands before the command. `descriptors` stay open
+    in it.
     """
     line: list[str] = ["setpriv", "--pdeathsig", "KILL"]
     if without_capabilities and os.geteuid() == 0:  # others have none to lose
@@ -49,6 +53,7 @@ def spawn(
             cwd=cwd,
             env=None if env is None else {**os.environ, **env},
             start_new_session=True,
+            pass_fds=tuple(descriptors),
         )
 
 
