@@ -15,7 +15,10 @@ liburing_version_min=2.3
 run_packages=(git liburing-dev systemtap-sdt-dev)
 test_packages=(curl openssl python3 python3-pytest python3-pytest-xdist python3-jsonschema python3-venv nginx-light libnginx-mod-stream haproxy redis-server dnsmasq-base dnsdist prometheus
     strace bpftrace iproute2 shellcheck binutils valgrind chromium chromium-driver
-    fonts-dejavu-core python3-selenium)
+    fonts-dejavu-core python3-selenium python3-seccomp systemd)
+# Of scripts/machine and scripts/package.
+machine_packages=(qemu-system-x86 debootstrap e2fsprogs)
+package_packages=(debhelper dpkg-dev fakeroot lintian man-db debootstrap)
 perf_packages=(haproxy nginx-light libnginx-mod-stream iproute2 iperf3 wrk python3 python3-matplotlib)
 
 # setup [--dry-run] GROUP...: checks Swift and installs what the groups lack, or only says that it would.
@@ -30,7 +33,9 @@ setup() {
             run) wanted+=("${run_packages[@]}") ;;
             test) wanted+=("${run_packages[@]}" "${test_packages[@]}") ;;
             perf) wanted+=("${perf_packages[@]}") ;;
-            *) fail "unknown group '$group': use run, test or perf" ;;
+            machine) wanted+=("${machine_packages[@]}") ;;
+            package) wanted+=("${run_packages[@]}" "${package_packages[@]}") ;;
+            *) fail "unknown group '$group': use run, test, perf, machine or package" ;;
         esac
     done
     setup_check_swift
@@ -93,6 +98,10 @@ setup_has() {
             find_python_with 'pytest, xdist, jsonschema, selenium' >/dev/null ;;
         python3-venv) find_python_with ensurepip >/dev/null ;;
         python3-matplotlib) find_python_with matplotlib >/dev/null ;;
+        # Of Debian's python alone.
+        python3-seccomp) /usr/bin/python3 -c 'import seccomp' >/dev/null 2>&1 ;;
+        # To look at units; it need not run.
+        systemd) has_program systemd-analyze ;;
         nginx-light) has_program nginx ;;
         libnginx-mod-stream)
             for module in /usr/lib/nginx/modules /usr/lib64/nginx/modules /usr/share/nginx/modules; do
@@ -103,6 +112,12 @@ setup_has() {
         redis-server) has_program redis-server ;;
         dnsmasq-base) has_program dnsmasq || [ -x /usr/sbin/dnsmasq ] ;;
         binutils) has_program objdump ;;
+        qemu-system-x86) has_program qemu-system-x86_64 ;;
+        e2fsprogs) has_program mke2fs || [ -x /sbin/mke2fs ] ;;
+        debhelper) has_program dh ;;
+        dpkg-dev) has_program dpkg-shlibdeps ;;
+        debootstrap) has_program debootstrap || [ -x /usr/sbin/debootstrap ] ;;
+        man-db) has_program man ;;
         chromium-driver) has_program chromedriver ;;
         # Without any font pages have no width.
         fonts-dejavu-core) [ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] ;;
