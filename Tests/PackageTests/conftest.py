@@ -19,7 +19,7 @@ CACHE = REPOSITORY / ".build" / "package" / "debian-12.tar"
 MIRROR = "http://deb.debian.org/debian"
 SECONDS = 600
 #: What a minimal installation has besides, where somebody uses a proxy.
-INCLUDED = "ca-certificates,curl,man-db,bash-completion,python3-minimal"
+INCLUDED = "ca-certificates,curl,man-db,bash-completion,python3"
 
 
 class Debian:
