@@ -20,7 +20,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from harness.peers import Named  # noqa: E402 - the path comes first
+from harness.patience import patient  # noqa: E402 - the path comes first
+from harness.peers import Named  # noqa: E402
 from harness.ports import free_address  # noqa: E402
 from harness.shuttled import Shuttled, backend, binary, service  # noqa: E402
 from harness.stage import Stage  # noqa: E402
@@ -60,7 +61,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """A test that hangs fails, with the stacks of all threads in its output, and is cleaned up like any other."""
     marker = item.get_closest_marker("time_limit")
-    seconds = marker.args[0] if marker else TEST_SECONDS
+    # Stays above the deadlines of `eventually`: those say what did not happen.
+    seconds = round(patient(marker.args[0] if marker else TEST_SECONDS))
 
     def too_long(*_: Any) -> None:
         faulthandler.dump_traceback(file=sys.__stderr__)

@@ -14,7 +14,9 @@ from typing import Any
 
 from .ports import split
 
-TIMEOUT_SECONDS = 15.0
+from harness.patience import patient
+
+TIMEOUT_SECONDS = patient(15.0)
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 

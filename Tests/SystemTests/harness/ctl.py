@@ -20,7 +20,9 @@ from typing import Any
 from .shuttled import binary
 from .wait import eventually
 
-RUN_SECONDS = 30.0
+from harness.patience import patient
+
+RUN_SECONDS = patient(30.0)
 
 
 def environment(**variables: str) -> dict[str, str]:

@@ -12,7 +12,9 @@ from collections.abc import Callable
 
 from .ports import split
 
-CLIENT_SECONDS = 10.0
+from harness.patience import patient
+
+CLIENT_SECONDS = patient(10.0)
 RECEIVE_BYTES = 1 << 22
 #: The longest payload of IPv4: 65,535 less the two headers.
 LONGEST = 65_507

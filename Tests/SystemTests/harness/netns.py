@@ -12,8 +12,10 @@ import subprocess
 import threading
 from collections.abc import Callable
 
+from harness.patience import patient
+
 CLONE_NEWNET = 0x40000000
-SCENARIO_SECONDS = 60.0
+SCENARIO_SECONDS = patient(60.0)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 

@@ -15,9 +15,11 @@ from .ports import split, unix_name
 from .streams import End, Stream, finish, read_to_end, reset, unacknowledged_bytes
 from .wait import eventually, settled
 
+from harness.patience import patient
+
 BACKLOG = 4096
 ACCEPT_POLL_SECONDS = 0.05
-JOIN_SECONDS = 10.0
+JOIN_SECONDS = patient(10.0)
 #: A connection that a test forgot; no scenario is silent for so long.
 SILENCE_SECONDS = 60.0
 

@@ -20,9 +20,11 @@ from .ports import free_address
 from .process import Census, ProcessView, end, spawn
 from .wait import eventually
 
+from harness.patience import patient
+
 ROOT = Path(__file__).resolve().parents[3]
-READY_SECONDS = 15.0
-STOP_SECONDS = 15.0
+READY_SECONDS = patient(15.0)
+STOP_SECONDS = patient(15.0)
 #: 64 pipes with two ends each.
 PIPE_DESCRIPTORS_PER_RING = 128
 #: Sessions that a test leaves open are cut after this time at the latest when it stops its shuttled.

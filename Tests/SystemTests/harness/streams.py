@@ -17,7 +17,9 @@ from collections.abc import Callable, Iterator
 
 from .ports import split, unix_name
 
-TIMEOUT_SECONDS = 20.0
+from harness.patience import patient
+
+TIMEOUT_SECONDS = patient(20.0)
 READ_BYTES = 65_536
 SIOCOUTQ = 0x5411
 

@@ -9,10 +9,12 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from harness.patience import patient
+
 Value = TypeVar("Value")
 
 #: Long enough for a machine that is busy with other things; a test that passes never waits for it.
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = patient(20.0)
 POLL_SECONDS_MIN = 0.002
 POLL_SECONDS_MAX = 0.05
 
@@ -27,6 +29,9 @@ def eventually(
     A condition that raises AssertionError or OSError counts as "not yet"; what it last returned or raised is in the
     message when the deadline passes. `what` may be a function, so that the message describes the end, not the start.
     """
+    # A bound of the caller's own is as far from what is expected as the usual one.
+    if deadline != DEADLINE_SECONDS:
+        deadline = patient(deadline)
     end = time.monotonic() + deadline
     pause = POLL_SECONDS_MIN
     while True:
