@@ -91,7 +91,9 @@ def test_everything_works_behind_the_filter(installed: None, echo: Echo) -> None
         while received < 500_000:
             received += len(client.recv(1 << 20))
     eventually(lambda: "SHUTTLE_SERVICE=web" in run("journalctl", "--no-pager", "-o", "export", "SHUTTLE_SERVICE=web").stdout, "it is logged")
-    assert not [line for line in journal().splitlines() if re.search("not permitted|EPERM|errno=1|Failed to", line)], journal()
+    # The dispatch library would like its threads to come first, which nobody but root may have; it says so and goes on.
+    said = [line for line in journal().splitlines() if "Failed to set thread priority" not in line]
+    assert not [line for line in said if re.search("not permitted|EPERM|errno=|Failed to", line)], said
     assert ask("GET", "/web/b")["check_status"] == "success"  # type: ignore[index]
 
 
